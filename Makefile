@@ -1,0 +1,138 @@
+# Every target sets up what it needs: all it takes is Python >= 3.11 with pip, and make.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+
+VENV := .venv
+BIN := $(VENV)/bin
+
+# The interpreter to build environments with: PYTHON=..., or the first of these that is new enough.
+CANDIDATES := $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11 python)
+# Where `make test-newest` looks for the newest: by name, and in the folders of pyenv and uv.
+NEWER := $(or $(PYTHON),$(addprefix python3.,12 13 14 15 16 17) \
+	"$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/*/bin/python3 \
+	"$$($(BIN)/uv python dir)"/*/bin/python3)
+
+STAMP := $(VENV)/.installed
+MANIFESTS := pyproject.toml $(wildcard integrations/*/pyproject.toml examples/*/pyproject.toml)
+PROJECTS := $(patsubst %/,%,$(dir $(filter-out pyproject.toml,$(MANIFESTS))))
+EDITABLES := --editable '.[otel,prices]' $(foreach p,$(PROJECTS),--editable $(p))
+# Processes for the tests: a second one pays its start-up and imports again, and disturbs what tests
+# time. A file stays in one process, since the fences of a page share names.
+JOBS ?= 0
+PYTEST = python -m pytest -c pyproject.toml -n $(JOBS) --dist loadfile $(ARGS)
+
+# pyright comes whole from its wheels; uv takes interpreters that are here and downloads none.
+export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
+export UV_PYTHON_DOWNLOADS := never
+# Without the bytecode that Python writes at the first run, every run pays seconds for its imports.
+unexport PYTHONDONTWRITEBYTECODE
+
+# $(call find-python,CANDIDATES): print the first that runs and is new enough, or nothing.
+find-python = for p in $(1); do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$p"; break; }; \
+	done; true
+# The same for the newest final CPython after 3.11.
+find-newer = for p in $(1); do "$$p" -c 'import sys; v = sys.version_info; \
+	v[:2] > (3, 11) and v[3] == "final" and sys.implementation.name == "cpython" and \
+	print("%d.%d.%d" % v[:3], sys.executable)' 2>/dev/null; done | sort -V | tail -n 1 | cut -d" " -f2-
+# $(call make-venv,FOLDER,PYTHON): a new virtual environment with the pinned uv in it.
+make-venv = rm -rf $(1) && "$(2)" -m venv --without-pip $(1) && \
+	"$(2)" -m pip --python $(1)/bin/python install --quiet --disable-pip-version-check \
+	--constraint constraints.txt uv
+# $(call uv-install,FOLDER,CONSTRAINTS,GROUP): all distributions of the repository and what they need.
+uv-install = $(BIN)/uv pip install --quiet --python $(1)/bin/python --constraint $(2) \
+	--group $(3) $(EDITABLES)
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-zA-Z_%-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+
+.PHONY: install
+install: $(STAMP) ## make .venv, with the pinned versions of everything
+
+$(STAMP): $(MANIFESTS) constraints.txt Makefile
+	@python=$$($(call find-python,$(CANDIDATES))); \
+	test -n "$$python" || { echo "Python >= 3.11 not found: make PYTHON=/path/to/python"; exit 1; }; \
+	echo "installing into $(VENV) with $$("$$python" --version)"; \
+	if ! test -x $(BIN)/uv; then $(call make-venv,$(VENV),$$python); fi && \
+	$(call uv-install,$(VENV),constraints.txt,dev)
+	@touch $@
+
+.PHONY: demo
+demo: $(STAMP) ## run examples/quickstart.py
+	@$(BIN)/python examples/quickstart.py
+
+.PHONY: format
+format: $(STAMP) ## format the sources and repair what ruff can
+	@$(BIN)/ruff format
+	@$(BIN)/ruff check --fix
+
+.PHONY: check
+check: $(STAMP) ## style, types and architecture
+	@$(BIN)/ruff check --quiet
+	@$(BIN)/ruff format --check --quiet
+	@$(BIN)/pyright
+	@$(BIN)/lint-imports --no-cache --no-logo
+
+.PHONY: unit
+unit: $(STAMP) ## the tests alone: make unit ARGS="-k vote"
+	@$(BIN)/$(PYTEST)
+
+.PHONY: test
+test: check unit ## check, then all tests and all fences of the documentation
+
+.PHONY: coverage
+coverage: $(STAMP) ## tests with branch coverage
+	@$(BIN)/coverage run -m pytest -c pyproject.toml $(ARGS)
+	@$(BIN)/coverage report
+
+# The lowest versions of what users install; the test tools are as new as these allow.
+.PHONY: test-lowest
+test-lowest: $(STAMP) ## tests with the lowest versions that the manifests allow
+	@echo "installing into $(VENV)-lowest"
+	@rm -rf $(VENV)-lowest && $(BIN)/uv venv --quiet --python $(BIN)/python $(VENV)-lowest
+	@$(BIN)/uv pip compile --quiet --python $(BIN)/python --resolution lowest-direct \
+		--no-header --no-annotate --no-emit-index-url \
+		--no-emit-package thinktwice $(MANIFESTS) \
+		--extra otel --extra prices --extra langchain --output-file $(VENV)-lowest/lowest.txt
+	@$(call uv-install,$(VENV)-lowest,$(VENV)-lowest/lowest.txt,test)
+	@$(VENV)-lowest/bin/$(PYTEST)
+
+# Downloads no interpreter: it takes the newest that is here, or says that there is none.
+.PHONY: test-newest
+test-newest: $(STAMP) ## tests on the newest CPython at hand
+	@python=$$($(call find-newer,$(NEWER))); \
+	test -n "$$python" || { echo "test-newest: skipped, no CPython newer than 3.11 here"; exit 0; }; \
+	echo "test-newest: $$("$$python" --version), $$python" && \
+	rm -rf $(VENV)-newest && $(BIN)/uv venv --quiet --python "$$python" $(VENV)-newest && \
+	$(call uv-install,$(VENV)-newest,constraints.txt,test) && \
+	$(VENV)-newest/bin/$(PYTEST)
+
+.PHONY: bench
+bench: $(patsubst tests/bench/%.py,bench-%,$(wildcard tests/bench/*.py)) ## all benches; one alone: make bench-NAME
+
+bench-%: tests/bench/%.py $(STAMP)
+	@$(BIN)/python $< $(ARGS)
+
+.PHONY: docs
+docs: $(STAMP) ## build the documentation into site/; a broken link is an error
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+.PHONY: docs-serve
+docs-serve: $(STAMP) ## serve the documentation while it is written
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve
+
+.PHONY: constraints
+constraints: $(STAMP) ## resolve constraints.txt anew
+	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
+		--no-header --no-annotate --no-emit-index-url --no-emit-package thinktwice \
+		--group dev --extra otel --extra prices --extra langchain \
+		$(MANIFESTS) --output-file constraints.txt
+
+.PHONY: clean
+clean: ## remove environments, caches and build output
+	@rm -rf $(VENV) $(VENV)-lowest $(VENV)-newest dist site .coverage* .hypothesis \
+		.pytest_cache .ruff_cache .import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,63 @@
+"""How to sample: the options every door takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import cast
+
+DEFAULT_TEMPERATURE = 0.8
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to sample a reply.
+
+    Args:
+        temperature: 0 is greedy; 1 samples the model's own distribution.
+        seed: Makes the reply repeatable; None takes fresh entropy.
+        max_tokens: Most tokens of the reply; None leaves it to the context.
+        stop: Texts that end the reply and are not part of it.
+    """
+
+    temperature: float = DEFAULT_TEMPERATURE
+    seed: int | None = None
+    max_tokens: int | None = None
+    stop: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.temperature < float("inf"):
+            raise ValueError(f"temperature must be at least 0, not {self.temperature}")
+        if self.max_tokens is not None and self.max_tokens < 1:
+            raise ValueError(f"max_tokens must be at least 1, not {self.max_tokens}")
+
+
+def options_from(given: Mapping[str, object]) -> Options:
+    """Return checked options.
+
+    Raises:
+        ValueError: An option is unknown or of the wrong type.
+    """
+    if unknown := set(given) - {"temperature", "seed", "max_tokens", "stop"}:
+        raise ValueError(f"unknown options: {', '.join(sorted(unknown))}")
+    temperature = given.get("temperature", DEFAULT_TEMPERATURE)
+    seed, max_tokens, stop = given.get("seed"), given.get("max_tokens"), given.get("stop")
+    if isinstance(temperature, bool) or not isinstance(temperature, int | float):
+        raise ValueError(f"temperature must be a number, not {temperature!r}")
+    if seed is not None and not isinstance(seed, int):
+        raise ValueError(f"seed must be an integer, not {seed!r}")
+    if max_tokens is not None and not isinstance(max_tokens, int):
+        raise ValueError(f"max_tokens must be an integer, not {max_tokens!r}")
+    return Options(float(temperature), seed, max_tokens, _stops(stop))
+
+
+def _stops(stop: object) -> tuple[str, ...]:
+    if stop is None:
+        return ()
+    if isinstance(stop, str):
+        return (stop,)
+    texts = cast("list[object]", stop) if isinstance(stop, list | tuple) else [stop]
+    found = tuple(text for text in texts if isinstance(text, str) and text)
+    if len(found) != len(texts):
+        raise ValueError(f"stop must be a text or a list of texts, not {stop!r}")
+    return found

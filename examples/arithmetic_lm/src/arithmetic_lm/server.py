@@ -1,0 +1,284 @@
+"""An OpenAI-compatible server on the loopback interface, with faults to order."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+import uuid
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import AsyncExitStack, aclosing, contextmanager
+from dataclasses import dataclass, field
+from typing import Self
+
+from aiohttp import web
+
+from .assistant import Assistant, Reply, Token
+from .engine import Engine
+from .faults import Fault, Faults
+from .wire import (
+    JSON,
+    BadRequest,
+    ChatRequest,
+    chunk_body,
+    completion_body,
+    error_body,
+    event,
+    read_request,
+    usage_of,
+)
+
+MODEL = "arithmetic-lm"
+ReplyTo = Callable[[str, int], str]
+"""Makes a reply's text from the prompt and the number of the request."""
+
+
+@dataclass
+class Record:
+    """What became of one request for a completion.
+
+    Args:
+        index: Number in order of arrival, from 1.
+        arrived: Seconds after the server started.
+        n: Choices asked for; None if the request could not be read.
+        stream: Whether a stream was asked for.
+        fault: The fault it met.
+        status: HTTP status sent; None when nothing was.
+        disconnected: Whether the client left, or was cut off, before the end.
+        finished: Seconds after the server started at which it ended; None while it runs.
+        output_tokens: Tokens sent.
+    """
+
+    index: int
+    arrived: float
+    n: int | None = None
+    stream: bool = False
+    fault: Fault | None = None
+    status: int | None = None
+    disconnected: bool = False
+    finished: float | None = None
+    output_tokens: int = 0
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A request being answered."""
+
+    request: web.Request
+    record: Record
+    asked: ChatRequest
+    id: str = field(default_factory=lambda: f"chatcmpl-{uuid.uuid4().hex}")
+    created: int = field(default_factory=lambda: int(time.time()))
+
+
+def echo(prompt: str, number: int) -> str:
+    """Reply with the prompt: a `reply` that costs no model time."""
+    return prompt
+
+
+class ArithmeticServer:
+    """Serves chat completions on 127.0.0.1.
+
+    Use it as ``async with ArithmeticServer() as server`` and call ``server.url``, or in tests
+    without an event loop as ``with ArithmeticServer.in_thread() as server``.
+
+    Args:
+        faults: Delays and faults.
+        port: Port to listen on; 0 takes a free one.
+        engine: Writes the replies; None takes the one this process shares.
+        reply: Makes the replies instead of the model, for measurements of a client alone.
+    """
+
+    def __init__(
+        self,
+        *,
+        faults: Faults | None = None,
+        port: int = 0,
+        engine: Engine | None = None,
+        reply: ReplyTo | None = None,
+    ) -> None:
+        self.faults = faults or Faults()
+        self.log: list[Record] = []
+        self._port = port
+        self._assistant = Assistant(engine) if reply is None else None
+        self._reply = reply
+        self._runner: web.AppRunner | None = None
+        self._started = time.monotonic()
+
+    @property
+    def url(self) -> str:
+        """Base URL for a client, ending in ``/v1``.
+
+        Raises:
+            RuntimeError: The server is not running.
+        """
+        if self._runner is None:
+            raise RuntimeError("the server is not running")
+        return f"http://127.0.0.1:{self._runner.addresses[0][1]}/v1"
+
+    async def __aenter__(self) -> Self:
+        app = web.Application()
+        app.router.add_post("/v1/chat/completions", self._complete)
+        app.router.add_get("/v1/models", self._models)
+        # Without handler_cancellation a handler would not notice that its client has gone.
+        runner = web.AppRunner(
+            app, handler_cancellation=True, access_log=None, shutdown_timeout=0.2
+        )
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", self._port).start()
+        self._runner, self._started = runner, time.monotonic()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    @classmethod
+    @contextmanager
+    def in_thread(
+        cls,
+        *,
+        faults: Faults | None = None,
+        port: int = 0,
+        engine: Engine | None = None,
+        reply: ReplyTo | None = None,
+    ) -> Generator[Self]:
+        """Serve from a thread with an event loop of its own."""
+        server = cls(faults=faults, port=port, engine=engine, reply=reply)
+        loop = asyncio.new_event_loop()
+        thread = threading.Thread(target=loop.run_forever, name="arithmetic-server", daemon=True)
+        thread.start()
+        try:
+            asyncio.run_coroutine_threadsafe(server.__aenter__(), loop).result()
+            yield server
+        finally:
+            asyncio.run_coroutine_threadsafe(server.__aexit__(), loop).result()
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join()
+            loop.close()
+
+    async def _models(self, request: web.Request) -> web.Response:
+        card: JSON = {"id": MODEL, "object": "model", "created": 0, "owned_by": "local"}
+        return web.json_response({"object": "list", "data": [card]})
+
+    async def _complete(self, request: web.Request) -> web.StreamResponse:
+        record = Record(len(self.log) + 1, time.monotonic() - self._started)
+        self.log.append(record)
+        record.fault = self.faults.fault(record.index)
+        try:
+            return await self._answer(request, record)
+        except BadRequest as error:
+            record.status = error.status
+            return web.json_response(error.body, status=error.status)
+        except (asyncio.CancelledError, ConnectionError):
+            record.disconnected = True
+            raise
+        finally:
+            record.finished = time.monotonic() - self._started
+
+    async def _answer(self, request: web.Request, record: Record) -> web.StreamResponse:
+        asked = read_request(await request.text(), (MODEL,))
+        record.n, record.stream = asked.n, asked.stream
+        await asyncio.sleep(self.faults.delay(record.index))
+        if record.fault is not None:
+            return await self._fail(request, record, record.fault)
+        job = _Job(request, record, asked)
+        return await (self._stream(job) if asked.stream else self._whole(job))
+
+    async def _fail(self, request: web.Request, record: Record, fault: Fault) -> web.StreamResponse:
+        if fault == "hang":
+            await asyncio.Event().wait()
+        if fault == "reset":
+            record.disconnected = True
+            if request.transport is not None:
+                request.transport.abort()
+            return web.Response()
+        if fault == "garbage":
+            record.status = 200
+            return web.Response(text='{"id": "chatcmpl-', content_type="application/json")
+        record.status = int(fault)
+        if fault == "500":
+            body = error_body("The server had an error.", kind="server_error")
+            return web.json_response(body, status=500)
+        wait = self.faults.retry_after
+        headers = {} if wait is None else {"Retry-After": f"{wait:g}"}
+        body = error_body(
+            "Rate limit reached for requests", kind="requests", code="rate_limit_exceeded"
+        )
+        return web.json_response(body, status=429, headers=headers)
+
+    async def _whole(self, job: _Job) -> web.Response:
+        asked = job.asked
+        if self._assistant is None:
+            replies = [self._scripted(job)] * asked.n
+        else:
+            one = self._assistant.reply
+            replies = await asyncio.gather(
+                *(one(asked.prompt, asked.options, index=i) for i in range(asked.n))
+            )
+        job.record.status = 200
+        job.record.output_tokens = sum(reply.output_tokens for reply in replies)
+        body = completion_body(
+            replies, id=job.id, created=job.created, model=asked.model, logprobs=asked.logprobs
+        )
+        return web.json_response(body)
+
+    async def _stream(self, job: _Job) -> web.StreamResponse:
+        asked, record = job.asked, job.record
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(job.request)
+        record.status = 200
+        replies: list[Reply] = []
+        async with AsyncExitStack() as stack:
+            items = await stack.enter_async_context(aclosing(self._merged(job)))
+            async for index, item in items:
+                record.output_tokens += isinstance(item, Token)
+                replies += [item] if isinstance(item, Reply) else []
+                body = chunk_body(
+                    item,
+                    index,
+                    id=job.id,
+                    created=job.created,
+                    model=asked.model,
+                    logprobs=asked.logprobs,
+                )
+                await response.write(event(body))
+        if asked.include_usage:
+            head: JSON = {"id": job.id, "object": "chat.completion.chunk", "created": job.created}
+            usage: JSON = {"choices": [], "usage": usage_of(replies)}
+            await response.write(event({**head, "model": asked.model, **usage}))
+        await response.write(b"data: [DONE]\n\n")
+        await response.write_eof()
+        return response
+
+    async def _merged(self, job: _Job) -> AsyncGenerator[tuple[int, Token | Reply], None]:
+        """Yield the tokens of all choices as they come, each with the number of its choice."""
+        asked, items = job.asked, asyncio.Queue[tuple[int, Token | Reply]]()
+
+        async def pump(index: int) -> None:
+            if self._assistant is None:
+                reply = self._scripted(job)
+                for item in (*reply.tokens, reply):
+                    items.put_nowait((index, item))
+                return
+            source = self._assistant.stream(asked.prompt, asked.options, index=index)
+            async for item in source:
+                items.put_nowait((index, item))
+
+        tasks = [asyncio.create_task(pump(index)) for index in range(asked.n)]
+        try:
+            left = asked.n
+            while left:
+                index, item = await items.get()
+                left -= isinstance(item, Reply)
+                yield index, item
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    def _scripted(self, job: _Job) -> Reply:
+        assert self._reply is not None
+        text = self._reply(job.asked.prompt, job.record.index)
+        tokens = tuple(Token(character, 0.0) for character in text)
+        return Reply(tokens, "stop", len(job.asked.prompt))

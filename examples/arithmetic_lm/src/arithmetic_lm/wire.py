@@ -1,0 +1,198 @@
+"""OpenAI's chat completions on the wire: reading requests, writing replies."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from .assistant import Reply, Token
+from .options import DEFAULT_TEMPERATURE, Options, options_from
+
+JSON = dict[str, object]
+
+
+class BadRequest(Exception):
+    """A request that gets an error reply.
+
+    Args:
+        message: What is wrong with it.
+        status: HTTP status.
+        kind: OpenAI's error type.
+        code: OpenAI's error code.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int = 400,
+        kind: str = "invalid_request_error",
+        code: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.body = error_body(message, kind=kind, code=code)
+
+
+@dataclass(frozen=True)
+class ChatRequest:
+    """What a request asks for.
+
+    Args:
+        prompt: Text of the last user message.
+        options: How to sample.
+        n: Number of choices.
+        model: The model asked for.
+        logprobs: Whether log-probabilities are wanted.
+        stream: Whether to stream.
+        include_usage: Whether the stream ends with a chunk of usage.
+    """
+
+    prompt: str
+    options: Options
+    n: int
+    model: str
+    logprobs: bool
+    stream: bool
+    include_usage: bool
+
+
+def read_request(text: str, models: Sequence[str]) -> ChatRequest:
+    """Read the body of a request.
+
+    Raises:
+        BadRequest: It is no valid request for any of `models`.
+    """
+    try:
+        parsed: object = json.loads(text)
+    except ValueError:
+        raise BadRequest("We could not parse the JSON body of your request.") from None
+    body = _mapping(parsed, "the body")
+    model = body.get("model")
+    if not isinstance(model, str):
+        raise BadRequest("you must provide a model parameter")
+    if model not in models:
+        message = f"The model `{model}` does not exist or you do not have access to it."
+        raise BadRequest(message, status=404, code="model_not_found")
+    n = body.get("n")
+    n = 1 if n is None else n
+    if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= 128:
+        raise BadRequest(f"'n' must be an integer from 1 to 128, not {n!r}")
+    return ChatRequest(
+        prompt=_prompt(body.get("messages")),
+        options=_options(body),
+        n=n,
+        model=model,
+        logprobs=bool(body.get("logprobs")),
+        stream=bool(body.get("stream")),
+        include_usage=bool(
+            _mapping(body.get("stream_options"), "stream_options").get("include_usage")
+        ),
+    )
+
+
+def _mapping(value: object, name: str) -> Mapping[str, object]:
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise BadRequest(f"{name} must be an object")
+    return cast("dict[str, object]", value)
+
+
+def _options(body: Mapping[str, object]) -> Options:
+    temperature, most = body.get("temperature"), body.get("max_completion_tokens")
+    given: JSON = {
+        "temperature": DEFAULT_TEMPERATURE if temperature is None else temperature,
+        "max_tokens": body.get("max_tokens") if most is None else most,
+        "seed": body.get("seed"),
+        "stop": body.get("stop"),
+    }
+    try:
+        return options_from(given)
+    except ValueError as error:
+        raise BadRequest(str(error)) from None
+
+
+def _prompt(messages: object) -> str:
+    """Return the text of the last user message."""
+    if not isinstance(messages, list) or not messages:
+        raise BadRequest("'messages' must be a list of at least one message")
+    listed = [_mapping(message, "a message") for message in cast("list[object]", messages)]
+    asked = [message for message in listed if message.get("role") == "user"] or listed
+    content = asked[-1].get("content")
+    if isinstance(content, list):
+        parts = [_mapping(part, "a content part") for part in cast("list[object]", content)]
+        content = "".join(str(part.get("text", "")) for part in parts)
+    if not isinstance(content, str):
+        raise BadRequest("the content of a message must be a text")
+    return content
+
+
+def error_body(message: str, *, kind: str, code: str | None = None) -> JSON:
+    """Return the body of an error reply."""
+    return {"error": {"message": message, "type": kind, "param": None, "code": code}}
+
+
+def usage_of(replies: Sequence[Reply]) -> JSON:
+    """Return the usage of a whole request: the prompt counts once, whatever `n`."""
+    read, written = replies[0].input_tokens, sum(reply.output_tokens for reply in replies)
+    return {
+        "prompt_tokens": read,
+        "completion_tokens": written,
+        "total_tokens": read + written,
+    }
+
+
+def logprobs_of(tokens: Sequence[Token]) -> JSON:
+    """Return the `logprobs` object of a choice."""
+    return {
+        "content": [
+            {
+                "token": token.text,
+                "logprob": token.logprob,
+                "bytes": list(token.text.encode()),
+                "top_logprobs": [],
+            }
+            for token in tokens
+        ],
+        "refusal": None,
+    }
+
+
+def completion_body(
+    replies: Sequence[Reply], *, id: str, created: int, model: str, logprobs: bool
+) -> JSON:
+    """Return the body of a plain reply."""
+    choices = [
+        {
+            "index": index,
+            "message": {"role": "assistant", "content": reply.text, "refusal": None},
+            "logprobs": logprobs_of(reply.tokens) if logprobs else None,
+            "finish_reason": reply.finish_reason,
+        }
+        for index, reply in enumerate(replies)
+    ]
+    head: JSON = {"id": id, "object": "chat.completion", "created": created, "model": model}
+    return {**head, "choices": choices, "usage": usage_of(replies)}
+
+
+def chunk_body(
+    item: Token | Reply, index: int, *, id: str, created: int, model: str, logprobs: bool
+) -> JSON:
+    """Return a chunk of a stream: a token, or the end of a choice."""
+    delta: JSON = {"content": item.text} if isinstance(item, Token) else {}
+    choice: JSON = {
+        "index": index,
+        "delta": {"role": "assistant", **delta} if delta else {},
+        "logprobs": logprobs_of([item]) if logprobs and isinstance(item, Token) else None,
+        "finish_reason": None if isinstance(item, Token) else item.finish_reason,
+    }
+    head: JSON = {"id": id, "object": "chat.completion.chunk", "created": created, "model": model}
+    return {**head, "choices": [choice]}
+
+
+def event(body: JSON) -> bytes:
+    """Return a server-sent event."""
+    return b"data: " + json.dumps(body).encode() + b"\n\n"

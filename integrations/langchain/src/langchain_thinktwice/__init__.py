@@ -1,0 +1,1 @@
+"""Voting, best-of-N and verification around any LangChain Runnable, within a budget."""

@@ -1,0 +1,138 @@
+"""Spend more compute at inference time, deliberately and within a budget."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from thinktwice.budget import Budget as Budget
+    from thinktwice.budget import Limit as Limit
+    from thinktwice.entry import Entry as Entry
+    from thinktwice.errors import AllSamplesFailed as AllSamplesFailed
+    from thinktwice.errors import BudgetExceeded as BudgetExceeded
+    from thinktwice.errors import RunError as RunError
+    from thinktwice.errors import ThinktwiceError as ThinktwiceError
+    from thinktwice.errors import ThinktwiceWarning as ThinktwiceWarning
+    from thinktwice.errors import UsageError as UsageError
+    from thinktwice.ledger import Ledger as Ledger
+    from thinktwice.limiter import Limiter as Limiter
+    from thinktwice.pricing import Price as Price
+    from thinktwice.result import Outcome as Outcome
+    from thinktwice.result import Result as Result
+    from thinktwice.run import Run as Run
+    from thinktwice.sample import Completion as Completion
+    from thinktwice.sample import Sample as Sample
+    from thinktwice.sample import Usage as Usage
+    from thinktwice.sample import Verdict as Verdict
+    from thinktwice.scope import budget_scope as budget_scope
+    from thinktwice.scope import collect as collect
+    from thinktwice.solve import solve as solve
+    from thinktwice.solve import solve_sync as solve_sync
+    from thinktwice.stop import AdaptiveConsistency as AdaptiveConsistency
+    from thinktwice.stop import After as After
+    from thinktwice.stop import AtMost as AtMost
+    from thinktwice.stop import Certain as Certain
+    from thinktwice.stop import EarlyStopping as EarlyStopping
+    from thinktwice.stop import GoodEnough as GoodEnough
+    from thinktwice.stop import Lead as Lead
+    from thinktwice.stop import Quorum as Quorum
+    from thinktwice.stop import Settled as Settled
+    from thinktwice.stop import Stop as Stop
+    from thinktwice.strategies.best_of_n import BestOfN as BestOfN
+    from thinktwice.strategies.vote import Vote as Vote
+    from thinktwice.strategy import Strategy as Strategy
+
+_HOMES = {
+    "AdaptiveConsistency": "stop",
+    "After": "stop",
+    "AllSamplesFailed": "errors",
+    "AtMost": "stop",
+    "BestOfN": "strategies.best_of_n",
+    "Budget": "budget",
+    "BudgetExceeded": "errors",
+    "Certain": "stop",
+    "Completion": "sample",
+    "EarlyStopping": "stop",
+    "Entry": "entry",
+    "GoodEnough": "stop",
+    "Lead": "stop",
+    "Ledger": "ledger",
+    "Limit": "budget",
+    "Limiter": "limiter",
+    "Outcome": "result",
+    "Price": "pricing",
+    "Quorum": "stop",
+    "Result": "result",
+    "Run": "run",
+    "RunError": "errors",
+    "Sample": "sample",
+    "Settled": "stop",
+    "Stop": "stop",
+    "Strategy": "strategy",
+    "ThinktwiceError": "errors",
+    "ThinktwiceWarning": "errors",
+    "Usage": "sample",
+    "UsageError": "errors",
+    "Verdict": "sample",
+    "Vote": "strategies.vote",
+    "budget_scope": "scope",
+    "collect": "scope",
+    "solve": "solve",
+    "solve_sync": "solve",
+}
+
+__all__ = [
+    "AdaptiveConsistency",
+    "After",
+    "AllSamplesFailed",
+    "AtMost",
+    "BestOfN",
+    "Budget",
+    "BudgetExceeded",
+    "Certain",
+    "Completion",
+    "EarlyStopping",
+    "Entry",
+    "GoodEnough",
+    "Lead",
+    "Ledger",
+    "Limit",
+    "Limiter",
+    "Outcome",
+    "Price",
+    "Quorum",
+    "Result",
+    "Run",
+    "RunError",
+    "Sample",
+    "Settled",
+    "Stop",
+    "Strategy",
+    "ThinktwiceError",
+    "ThinktwiceWarning",
+    "Usage",
+    "UsageError",
+    "Verdict",
+    "Vote",
+    "budget_scope",
+    "collect",
+    "solve",
+    "solve_sync",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("thinktwice")
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,248 @@
+"""Counting: answer groups, the tally that stop rules see, and which sample is returned."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from thinktwice.errors import UsageError
+from thinktwice.tally import Tally
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+
+    from thinktwice.sample import Sample
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Group(Generic[T]):
+    """The samples that gave one answer.
+
+    Attributes:
+        answer: That of the first of them, which the others were compared with.
+        samples: In counting order.
+        weight: Sum of their weights: their number, if the ballot is not weighted.
+        score: Mean of the scores that are known; None without one.
+    """
+
+    answer: Hashable
+    samples: tuple[Sample[T], ...]
+    weight: float
+    score: float | None = None
+
+    @property
+    def representative(self) -> Sample[T]:
+        """The member that was launched first."""
+        return min(self.samples, key=lambda sample: sample.index)
+
+    def __repr__(self) -> str:
+        """One line without content."""
+        return f"<Group of {len(self.samples)}: weight {self.weight:g}, score {self.score}>"
+
+
+@dataclass
+class _Pile(Generic[T]):
+    """A group while it grows."""
+
+    answer: Hashable
+    samples: list[Sample[T]] = field(default_factory=list["Sample[T]"])
+    weights: list[float] = field(default_factory=list[float])
+    scores: list[float] = field(default_factory=list[float])
+
+    @property
+    def weight(self) -> float:
+        # fsum does not depend on the order of arrival, which must not decide a tie.
+        return math.fsum(self.weights)
+
+    def group(self) -> Group[T]:
+        score = math.fsum(self.scores) / len(self.scores) if self.scores else None
+        return Group(
+            answer=self.answer, samples=tuple(self.samples), weight=self.weight, score=score
+        )
+
+
+class Ballot(Generic[T]):
+    """Counts samples by their answer.
+
+    Groups only grow: a sample joins the first group whose first answer it equals, and groups never
+    merge, so what was counted once is never counted otherwise.
+    """
+
+    def __init__(
+        self,
+        n: int,
+        *,
+        equivalent: Callable[[Hashable, Hashable], bool] | None = None,
+        weighted: bool = False,
+        max_weight: float = 1.0,
+    ) -> None:
+        """Open a ballot.
+
+        Args:
+            n: Cap on the draws.
+            equivalent: Whether two answers are the same one; by default, when they are equal. It
+                is called with the first answer of a group, then with the new one: up to as many
+                times per sample as there are groups.
+            weighted: Votes carry weights.
+            max_weight: The most that one vote can weigh.
+
+        Raises:
+            UsageError: n is below 1, or the weights are not positive and finite.
+        """
+        if n < 1:
+            raise UsageError("n", n, "draw at least one sample")
+        if not 0 < max_weight < math.inf or (max_weight != 1.0 and not weighted):
+            raise UsageError("max_weight", max_weight, "give a positive number, with weighted=True")
+        self.n = n
+        self._equivalent = equivalent
+        self._weighted = weighted
+        self._max_weight = max_weight
+        self._piles: list[_Pile[T]] = []
+        self._ordinals: dict[Hashable, int] = {}
+        self._history: list[int] = []
+        self._best: float | None = None
+        self._passed = 0
+        self._scored = 0
+
+    def add(
+        self,
+        sample: Sample[T],
+        *,
+        weight: float = 1.0,
+        score: float | None = None,
+        passed: bool = False,
+    ) -> int:
+        """Count a finished draw.
+
+        Args:
+            sample: If it failed or has no answer it abstains: drawn, and a vote for none.
+            weight: Of its vote, from 0 to the largest of this ballot.
+            score: Its verdict's, if it has one.
+            passed: Its verdict is a pass.
+
+        Returns:
+            Ordinal of its answer group, in order of first appearance; -1 if it abstains.
+
+        Raises:
+            UsageError: The weight is out of range, or not 1 in a ballot without weights.
+        """
+        self._check(weight)
+        ordinal = self._place(sample)
+        self._history.append(ordinal)
+        if ordinal < 0:
+            return ordinal
+        pile = self._piles[ordinal]
+        pile.samples.append(sample)
+        pile.weights.append(weight)
+        self._passed += passed
+        if score is not None:
+            pile.scores.append(score)
+            self._scored += 1
+            self._best = score if self._best is None else max(self._best, score)
+        return ordinal
+
+    def tally(self, seconds: float = 0.0) -> Tally:
+        """The counts as a stop rule sees them, so many seconds into the run."""
+        counts = (pile.weight if self._weighted else len(pile.samples) for pile in self._piles)
+        return Tally(
+            self.n,
+            tuple(sorted(counts, reverse=True)),
+            len(self._history),
+            tuple(self._history),
+            seconds,
+            self._best,
+            self._passed,
+            self._scored,
+            self._weighted,
+            self._max_weight,
+        )
+
+    @property
+    def groups(self) -> tuple[Group[T], ...]:
+        """The answer groups, in order of first appearance."""
+        return tuple(pile.group() for pile in self._piles)
+
+    def winner(self) -> Sample[T] | None:
+        """The first sample of the winning group, by launch order; None if all abstained."""
+        group = heaviest(self.groups)
+        return group.representative if group is not None else None
+
+    @property
+    def agreement(self) -> float | None:
+        """The winner's share of the votes cast; None if all abstained or weigh nothing."""
+        weights = [pile.weight for pile in self._piles]
+        total = math.fsum(weights)
+        return max(weights) / total if total else None
+
+    def _place(self, sample: Sample[T]) -> int:
+        if sample.answer is None or sample.error is not None:
+            return -1
+        if self._equivalent is None:
+            ordinal = self._ordinals.setdefault(sample.answer, len(self._piles))
+        else:
+            ordinal = self._matching(sample.answer, self._equivalent)
+        if ordinal == len(self._piles):
+            self._piles.append(_Pile(sample.answer))
+        return ordinal
+
+    def _matching(self, answer: Hashable, same: Callable[[Hashable, Hashable], bool]) -> int:
+        known = (i for i, pile in enumerate(self._piles) if same(pile.answer, answer))
+        return next(known, len(self._piles))
+
+    def _check(self, weight: float) -> None:
+        if not self._weighted and weight != 1.0:
+            raise UsageError("weight", weight, "open the ballot with weighted=True")
+        if not 0 <= weight <= self._max_weight:
+            raise UsageError("weight", weight, f"give a number from 0 to {self._max_weight:g}")
+
+
+def heaviest(
+    groups: Iterable[Group[T]], weights: Mapping[int, float] | None = None
+) -> Group[T] | None:
+    """The winning group: the largest weight, and at a tie score, then brevity, then launch order.
+
+    Args:
+        groups: The groups of a ballot.
+        weights: Weight of each sample by its index, in place of those it was counted with; a
+            sample that is missing weighs nothing.
+
+    Returns:
+        The winner; None if there are no groups.
+    """
+
+    def rank(group: Group[T]) -> tuple[float, float, float, int]:
+        first = group.representative
+        weight = group.weight
+        if weights is not None:
+            weight = math.fsum(weights.get(sample.index, 0.0) for sample in group.samples)
+        score = -math.inf if group.score is None else group.score
+        length = math.inf if first.text is None else len(first.text)
+        return weight, score, -length, -first.index
+
+    return max(groups, key=rank, default=None)
+
+
+def best_member(group: Group[T], scores: Mapping[int, float]) -> Sample[T]:
+    """The member with the best score, by index; at a tie the one that was launched first."""
+    return max(group.samples, key=lambda s: (scores.get(s.index, -math.inf), -s.index))
+
+
+def rank_weights(scores: Sequence[float | None]) -> list[float]:
+    """Weights that depend on the order of the scores alone: (N - rank + 1)^0.5.
+
+    For scores that are not calibrated (self-certainty with Borda voting, arXiv:2502.18581, with its
+    power of one half). Equal scores share the better rank. A sample without a score, whose check
+    broke, says nothing: it gets the mean weight of the others.
+
+    Returns:
+        A weight for each score, at most N^0.5.
+    """
+    known = sorted((score for score in scores if score is not None), reverse=True)
+    weight = {}
+    for rank, score in enumerate(known, start=1):
+        weight.setdefault(score, (len(known) - rank + 1) ** 0.5)
+    neutral = math.fsum(weight[s] for s in known) / len(known) if known else 1.0
+    return [neutral if score is None else weight[score] for score in scores]

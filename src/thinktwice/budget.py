@@ -1,0 +1,153 @@
+"""Hard caps of one request."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING, Final, Literal, TypeVar
+
+from thinktwice.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+N = TypeVar("N", int, float, Decimal)
+
+Kind = Literal["calls", "tokens", "cost", "seconds"]
+Level = Literal["exact", "reserved", "estimated"]
+
+DEFAULT_SECONDS: Final = 600.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """Hard caps of one request; None is no cap.
+
+    Never exceeded while the provider keeps to its max tokens: `calls` and `seconds` are enforced
+    exactly, `tokens` and `cost` by reserving the worst case of a call before it is sent, where
+    model, price and max tokens are known. Where they are not, one call goes first as a probe, and
+    then as many as the 95th percentile of those seen affords (`ledger.enforcement` says which).
+
+    Attributes:
+        calls: Calls of models, verifying ones included.
+        tokens: Input and output tokens.
+        cost: USD, as a string, an int or a Decimal.
+        seconds: Wall-clock time from the start of the request.
+        strict: Refuse a call whose worst case is not known, before it is sent.
+
+    Raises:
+        UsageError: A cap that is not above 0, or a cost that is a float or no number.
+    """
+
+    calls: int | None = None
+    tokens: int | None = None
+    cost: Decimal | str | int | None = None
+    seconds: float | None = None
+    strict: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the caps and turn the cost into a Decimal."""
+        if self.cost is not None:
+            object.__setattr__(self, "cost", _money(self.cost))
+        for kind in ("calls", "tokens"):
+            cap = getattr(self, kind)
+            if cap is not None and (not isinstance(cap, int) or isinstance(cap, bool)):
+                raise UsageError(kind, cap, "give a whole number")
+        if isinstance(self.seconds, bool) or not isinstance(self.seconds, int | float | None):
+            raise UsageError("seconds", self.seconds, "give a number of seconds")
+        for kind in ("calls", "tokens", "cost", "seconds"):
+            cap = getattr(self, kind)
+            if cap is not None and not cap > 0:
+                raise UsageError(kind, cap, "a cap must be above 0; leave it out for no cap")
+
+    @property
+    def money(self) -> Decimal | None:
+        """The cost cap as a Decimal."""
+        return self.cost if isinstance(self.cost, Decimal) else None
+
+    def tightened(self, other: Budget) -> Budget:
+        """Cap by cap the lower of the two."""
+        return Budget(
+            calls=_lower(self.calls, other.calls),
+            tokens=_lower(self.tokens, other.tokens),
+            cost=_lower(self.money, other.money),
+            seconds=_lower(self.seconds, other.seconds),
+            strict=self.strict or other.strict,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limit:
+    """A cap that refused a call or cut a run short; stands in `result.stopped_by`.
+
+    Attributes:
+        kind: Which cap.
+        allowed: What it allows.
+        spent: What was spent when it bound.
+        overrun: By how much a call came out above its reservation and so above the cap, else 0.
+        owner: Whose cap it is; see `Ledger.bound_by`.
+    """
+
+    kind: Kind
+    allowed: Decimal | float
+    spent: Decimal | float
+    overrun: Decimal | float = 0
+    owner: object = field(default=None, repr=False, compare=False)
+
+    def __str__(self) -> str:
+        """One line."""
+        over = f", overrun {self.overrun}" if self.overrun else ""
+        return f"budget of {self.allowed} {_UNIT[self.kind]} used up ({self.spent} spent{over})"
+
+    def __reduce__(self) -> tuple[Callable[..., Limit], tuple[object, ...]]:
+        """Pickle without the owner, which is bound to a process."""
+        return _limit, (self.kind, self.allowed, self.spent, self.overrun)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Need:
+    """The worst case of one call; None is not known.
+
+    Attributes:
+        calls: Calls that it counts as.
+        tokens: Input and output tokens at most.
+        cost: USD at most.
+        kind: Which calls it resembles, for estimates where the worst case is not known.
+    """
+
+    calls: int = 1
+    tokens: int | None = None
+    cost: Decimal | None = None
+    kind: str = ""
+
+
+_UNIT: Final[Mapping[Kind, str]] = {
+    "calls": "calls",
+    "tokens": "tokens",
+    "cost": "USD",
+    "seconds": "seconds",
+}
+
+
+def _limit(
+    kind: Kind, allowed: Decimal | float, spent: Decimal | float, overrun: Decimal | float
+) -> Limit:
+    return Limit(kind=kind, allowed=allowed, spent=spent, overrun=overrun)
+
+
+def _money(cost: object) -> Decimal:
+    if isinstance(cost, bool) or not isinstance(cost, Decimal | str | int):
+        raise UsageError("cost", cost, "give USD as a string such as '0.05', an int or a Decimal")
+    try:
+        money = Decimal(cost)
+    except InvalidOperation:
+        raise UsageError("cost", cost, "give USD as a string such as '0.05'") from None
+    if not money.is_finite():
+        raise UsageError("cost", cost, "give a finite amount of USD")
+    return money
+
+
+def _lower(left: N | None, right: N | None) -> N | None:
+    if left is None or right is None:
+        return left if right is None else right
+    return min(left, right)

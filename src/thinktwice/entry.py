@@ -1,0 +1,96 @@
+"""One call in a ledger, and sums of calls."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import TYPE_CHECKING, Final, Literal
+
+from thinktwice.sample import NO_USAGE, Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+Role = Literal["sample", "verify", "critique", "repair", "tool", "classify"]
+Status = Literal["ok", "error", "cancelled", "abandoned"]
+
+ZERO: Final = Decimal(0)
+
+
+def dollars(cost: Decimal | None) -> str:
+    """A price for people: four significant decimals; "unpriced" for None."""
+    if cost is None:
+        return "unpriced"
+    return f"${cost:.4f}" if cost >= Decimal("0.001") or not cost else f"${cost:.2g}"
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Entry:
+    """One call in the ledger.
+
+    Attributes:
+        role: What the call was for.
+        status: "ok", "error", "cancelled" (recalled in flight) or "abandoned" (could not be
+            recalled; it settles late into the same entry).
+        usage: Its tokens; `usage.source` says who counted.
+        cost: USD; None while unpriced.
+        seconds: Latency, without queueing.
+        model: The model called.
+        provider: Who serves it.
+        sample: Index of the sample it belongs to.
+        cached: Answered from a cache of the caller's.
+        error: Type and status of what it raised.
+    """
+
+    role: Role
+    status: Status
+    usage: Usage = field(default=Usage())
+    cost: Decimal | None = None
+    seconds: float = 0.0
+    model: str | None = None
+    provider: str | None = None
+    sample: int | None = None
+    cached: bool = False
+    error: str | None = None
+
+    def __repr__(self) -> str:
+        """One line without content."""
+        return (
+            f"<Entry {self.role} {self.status}: sample {self.sample}, "
+            f"{self.usage.total_tokens} tokens, {dollars(self.cost)}, {self.seconds:.2f} s>"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Total:
+    """A sum of entries.
+
+    Attributes:
+        calls: How many.
+        usage: Their tokens, as far as known.
+        cost: Their cost in USD as far as known; None when none is.
+        unpriced: How many have no known cost: `cost` is complete when this is 0.
+        seconds: Their latencies added up (not the wall-clock time).
+    """
+
+    calls: int = 0
+    usage: Usage = NO_USAGE
+    cost: Decimal | None = None
+    unpriced: int = 0
+    seconds: float = 0.0
+
+    @classmethod
+    def of(cls, entries: Iterable[Entry]) -> Total:
+        """Add entries up."""
+        kept = list(entries)
+        costs = [entry.cost for entry in kept if entry.cost is not None]
+        usage = kept[0].usage if kept else NO_USAGE
+        for entry in kept[1:]:
+            usage += entry.usage
+        return cls(
+            calls=len(kept),
+            usage=usage,
+            cost=sum(costs, ZERO) if costs or not kept else None,
+            unpriced=len(kept) - len(costs),
+            seconds=sum(entry.seconds for entry in kept),
+        )

@@ -1,0 +1,140 @@
+"""The exception tree.
+
+ThinktwiceError                               any; `result` has what was paid for
++ UsageError(ValueError)                      the caller's mistake: names parameter, value, remedy
++ RunError(RuntimeError)                      a run gave no answer
+  - BudgetExceeded                            nothing affordable, or cut off before a first answer
+  - AllSamplesFailed(ExceptionGroup)          every draw failed, of several causes
+
+`str(error)` holds types, statuses and counts, and never a prompt, a completion or a provider's
+text.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import suppress
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from thinktwice.budget import Limit
+    from thinktwice.ledger import Ledger
+    from thinktwice.result import Result
+
+
+class ThinktwiceWarning(UserWarning):
+    """Something that a caller should know, said once a process."""
+
+
+class ThinktwiceError(Exception):
+    """Base of everything that thinktwice raises itself.
+
+    Attributes:
+        result: All that a run had when it ended in this error: samples, verdicts, warnings, ledger.
+    """
+
+    result: Result[object] | None = None
+
+    @property
+    def ledger(self) -> Ledger | None:
+        """Everything that was paid for; None when nothing had begun."""
+        return self.result.ledger if self.result is not None else None
+
+
+class UsageError(ThinktwiceError, ValueError):
+    """A mistake of the caller: the message names the parameter, the value and what to do."""
+
+    def __init__(self, parameter: str, value: object, remedy: str) -> None:
+        """Say what is wrong.
+
+        Args:
+            parameter: Name of the parameter, as the caller wrote it.
+            value: The value seen; shown by its repr, shortened.
+            remedy: What to do instead, as a sentence without a full stop.
+        """
+        self.parameter = parameter
+        self.value = value
+        self.remedy = remedy
+        super().__init__(f"{parameter}={_short(value)}: {remedy}")
+
+    def __reduce__(self) -> tuple[type[UsageError], tuple[str, str, str]]:
+        """Pickle by repr: the value itself may not be picklable."""
+        return type(self), (self.parameter, _short(self.value), self.remedy)
+
+
+class RunError(ThinktwiceError, RuntimeError):
+    """A run that ended without an answer."""
+
+
+class BudgetExceeded(RunError):  # noqa: N818 - the field's name for it
+    """A budget ran out before there was an answer to return.
+
+    Attributes:
+        limit: Which cap it was, what it allowed and what stood against it.
+    """
+
+    def __init__(self, limit: Limit, result: Result[object] | None = None) -> None:
+        """Say which cap it was."""
+        self.limit = limit
+        self.result = result
+        super().__init__(f"{limit}: raise Budget({limit.kind}=...) or ask for less")
+
+    def __reduce__(self) -> tuple[type[BudgetExceeded], tuple[Limit]]:
+        """Pickle without the result, which may hold anything of the caller's."""
+        return type(self), (self.limit,)
+
+
+class AllSamplesFailed(RunError, ExceptionGroup[Exception]):  # noqa: N818 - as above
+    """Every sample failed, and not all with the same type of exception."""
+
+    def __new__(cls, causes: Sequence[Exception], result: Result[object] | None = None) -> Self:
+        """Group the causes."""
+        del result  # kept by __init__
+        return super().__new__(cls, describe_causes(causes), list(causes))
+
+    def __init__(self, causes: Sequence[Exception], result: Result[object] | None = None) -> None:
+        """Keep the result."""
+        super().__init__(describe_causes(causes), list(causes))
+        self.result = result
+
+    def derive(self, excs: Sequence[Exception]) -> AllSamplesFailed:  # type: ignore[override]
+        """The same error over a part of the causes (for `except*`)."""
+        return AllSamplesFailed(excs, self.result)
+
+
+def attach(error: Exception, result: Result[object]) -> None:
+    """Leave the result of a run on the exception that ended it, innermost run first.
+
+    On our own it is `result`; on any exception, also the caller's, `thinktwice_result`.
+    """
+    if isinstance(error, ThinktwiceError) and error.result is None:
+        error.result = result
+    if getattr(error, "thinktwice_result", None) is None:
+        with suppress(AttributeError):  # an exception with slots
+            error.thinktwice_result = result  # type: ignore[attr-defined]
+
+
+def http_status(error: BaseException) -> int | None:
+    """The HTTP status that a client attached to its exception; None without one."""
+    status = getattr(error, "status_code", None) or getattr(error, "status", None)
+    return status if isinstance(status, int) else None
+
+
+def status_of(error: BaseException) -> str:
+    """Type and, where a client attached one, HTTP status: all that may be shown of an error."""
+    status = http_status(error)
+    return type(error).__name__ if status is None else f"{type(error).__name__}({status})"
+
+
+def describe_causes(causes: Sequence[BaseException]) -> str:
+    """Count the causes by type and status, without their texts."""
+    counts = Counter(status_of(cause) for cause in causes)
+    listed = ", ".join(f"{count} x {name}" for name, count in counts.most_common())
+    return f"all {len(causes)} samples failed: {listed}"
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."  # noqa: PLR2004 - a line's worth

@@ -1,0 +1,195 @@
+"""The append-only record of what was spent, and how it keeps to its budget.
+
+A call reserves its worst case before it is sent and settles once afterwards. Reserving and settling
+are synchronous and atomic over a ledger and all ledgers around it, so that concurrent calls on any
+number of threads and event loops cannot pass a cap between them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from thinktwice.account import Account, Lease, Refusal, now
+from thinktwice.budget import Budget
+from thinktwice.entry import Total, dollars
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from decimal import Decimal
+
+    from thinktwice.budget import Kind, Level, Limit, Need
+    from thinktwice.entry import Entry, Role
+    from thinktwice.sample import Usage
+
+_NO_CAPS: Final = Budget()
+
+
+class Ledger:
+    """Append-only record of every call of a run and of all runs below it, and the caps on them.
+
+    Thread-safe. Iterate `entries`; read `total`, `by_role`, `reported`, `estimated`, `remaining`.
+    """
+
+    def __init__(self, budget: Budget | None = None, *, parent: Ledger | None = None) -> None:
+        """Open a ledger.
+
+        Args:
+            budget: Its caps; none by default.
+            parent: The ledger around it, whose caps bind too and which records the same entries.
+        """
+        self.budget = budget or _NO_CAPS
+        self.parent = parent
+        self._account = Account(self.budget, parent._account if parent else None)
+        self._ended: float | None = None
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """Every call so far, in the order in which they ended."""
+        with self._account.lock:
+            return tuple(slot.entry for slot in self._account.slots)
+
+    @property
+    def total(self) -> Total:
+        """Everything: reported, estimated and unknown."""
+        return Total.of(self.entries)
+
+    @property
+    def reported(self) -> Total:
+        """The calls whose tokens the provider reported."""
+        return Total.of(e for e in self.entries if e.usage.source == "provider")
+
+    @property
+    def estimated(self) -> Total:
+        """The calls whose tokens are an estimate of ours, an upper bound where one is known."""
+        return Total.of(e for e in self.entries if e.usage.source == "estimated")
+
+    @property
+    def by_role(self) -> Mapping[Role, Total]:
+        """Totals by what the calls were for."""
+        entries = self.entries
+        roles: dict[Role, None] = dict.fromkeys(entry.role for entry in entries)
+        return {role: Total.of(e for e in entries if e.role == role) for role in roles}
+
+    @property
+    def started(self) -> float:
+        """When it was opened, on the event loop's clock."""
+        return self._account.started
+
+    @property
+    def seconds(self) -> float:
+        """Wall-clock time from the opening of the ledger until its run ended, or until now."""
+        return (self._ended if self._ended is not None else now()) - self.started
+
+    @property
+    def deadline(self) -> float | None:
+        """When the first of the time caps around here ends, on the event loop's clock."""
+        ends = [
+            each.started + each.budget.seconds
+            for each in self._account.chain
+            if each.budget.seconds is not None
+        ]
+        return min(ends, default=None)
+
+    @property
+    def remaining(self) -> Mapping[Kind, Decimal | float]:
+        """What is left of each cap that is set here or around here, reservations taken off."""
+        left: dict[Kind, Decimal | float] = {}
+        with self._account.lock:
+            for account in self._account.chain:
+                for kind, cap, spent, held in account.caps():
+                    free = max(cap - spent - held, cap - cap)
+                    left[kind] = min(left.get(kind, free), free)
+        if self.deadline is not None:
+            left["seconds"] = max(0.0, self.deadline - now())
+        return left
+
+    @property
+    def enforcement(self) -> Mapping[Kind, Level]:
+        """How each cap that is set here was kept: exact, reserved or estimated."""
+        kept: dict[Kind, Level] = {}
+        if self.budget.calls is not None:
+            kept["calls"] = "exact"
+        if self.budget.seconds is not None:
+            kept["seconds"] = "exact"
+        return {**kept, **self._account.levels}
+
+    @property
+    def exhausted(self) -> Limit | None:
+        """The cap, here or around here, that a call has overrun or that time has reached."""
+        return next((limit for each in self._account.chain if (limit := each.ended_by())), None)
+
+    @property
+    def capped(self) -> bool:
+        """A cap on tokens or money binds here, so that the worst case of a call matters."""
+        return self._account.capped
+
+    def bound_by(self, limit: Limit) -> bool:
+        """The limit is one of this ledger's or of one around it."""
+        return limit.owner in self._account.chain
+
+    def reserve(self, *needs: Need, instead: Lease | None = None) -> list[Lease] | Refusal:
+        """Hold the worst case of several calls, all or none.
+
+        Args:
+            needs: What to hold.
+            instead: A lease to give up for it, if it fits.
+
+        Raises:
+            UsageError: A strict budget, and the worst case of a call is not known.
+        """
+        return self._account.reserve(needs, instead)
+
+    async def acquire(self, *needs: Need, instead: Lease | None = None) -> list[Lease] | Limit:
+        """Like `reserve`, waiting while a call in flight may still give something back."""
+        got = self._account.reserve(needs, instead)
+        if not isinstance(got, Refusal):
+            return got
+        if instead is not None:
+            instead.rest()  # its holder waits: nobody should wait for it
+        try:
+            while isinstance(got, Refusal):
+                changed = self._account.change()
+                got = self._account.reserve(needs, instead)
+                if isinstance(got, Refusal):
+                    if not got.may_pass:
+                        return got.limit
+                    await changed.wait()
+            return got
+        finally:
+            if instead is not None:
+                instead.wake()
+
+    def typical(self, kind: str) -> tuple[Usage, Decimal | None] | None:
+        """Usage and cost of the 95th percentile of the calls of a kind; None before the first."""
+        return self._account.typical(kind)
+
+    def close(self) -> None:
+        """Stop the clock: the run is over."""
+        self._ended = now()
+
+    def __repr__(self) -> str:
+        """One line without content."""
+        return f"<Ledger: {self}>"
+
+    def __str__(self) -> str:
+        """Calls, tokens, money, wall-clock seconds."""
+        total = self.total
+        tokens = total.usage.total_tokens
+        counted = "tokens unknown" if tokens is None and total.calls else f"{tokens or 0:,} tokens"
+        money = dollars(total.cost)
+        if total.unpriced and total.cost is not None:
+            money += f" + {total.unpriced} unpriced"
+        return f"{total.calls} launched, {counted}, {money}, {self.seconds:.1f} s"
+
+    def to_html(self) -> str:
+        """A table by role, for notebooks."""
+        rows = "".join(
+            f"<tr><td>{role}</td><td>{t.calls}</td><td>{t.usage.input_tokens or 0:,}</td>"
+            f"<td>{t.usage.output_tokens or 0:,}</td><td>{dollars(t.cost)}</td></tr>"
+            for role, t in self.by_role.items()
+        )
+        head = "<tr><th>role</th><th>calls</th><th>input</th><th>output</th><th>cost</th></tr>"
+        return f"<table>{head}{rows}</table>"
+
+    def _repr_html_(self) -> str:
+        return self.to_html()

@@ -1,0 +1,119 @@
+"""How many calls may be in flight across everything that shares a limiter."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from typing import TYPE_CHECKING
+
+from thinktwice.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+DEFAULT_CONCURRENCY = 8
+
+
+class Limiter:
+    """A cap on concurrent calls. Thread-safe, and usable from any event loop.
+
+    First come, first served. Only calls of models hold a slot; a sample in which another run starts
+    lends its slot until that run has ended, so nested runs cannot starve each other.
+    """
+
+    def __init__(self, max_concurrency: int = DEFAULT_CONCURRENCY) -> None:
+        """Make a limiter.
+
+        Args:
+            max_concurrency: Calls in flight at most.
+
+        Raises:
+            UsageError: Fewer than 1.
+        """
+        if isinstance(max_concurrency, bool) or not isinstance(max_concurrency, int):
+            raise UsageError("max_concurrency", max_concurrency, "give a whole number")
+        if max_concurrency < 1:
+            raise UsageError("max_concurrency", max_concurrency, "at least 1 call must be allowed")
+        self.max_concurrency = max_concurrency
+        self._free = max_concurrency
+        self._waiting: deque[_Waiter] = deque()
+        self._lock = threading.Lock()
+
+    @property
+    def in_use(self) -> int:
+        """Slots taken at the moment."""
+        return self.max_concurrency - self._free
+
+    async def acquire(self) -> None:
+        """Take a slot, waiting for one if need be."""
+        with self._lock:
+            if self._free and not self._waiting:
+                self._free -= 1
+                return
+            waiter = _Waiter()
+            self._waiting.append(waiter)
+        try:
+            await waiter.granted.wait()
+        except BaseException:
+            self._leave(waiter)
+            raise
+
+    def release(self) -> None:
+        """Give a slot back, to the next in line if there is one."""
+        with self._lock:
+            while self._waiting:
+                if self._waiting.popleft().grant():
+                    return
+            self._free += 1
+
+    def _leave(self, waiter: _Waiter) -> None:
+        with self._lock:
+            if not waiter.has_slot:
+                self._waiting.remove(waiter)
+                return
+        self.release()  # granted while being cancelled: pass it on
+
+    def __repr__(self) -> str:
+        """Show the setting and the state."""
+        return f"Limiter(max_concurrency={self.max_concurrency})"
+
+
+class _Waiter:
+    """One caller in line, on whichever loop it runs."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.granted = asyncio.Event()
+        self.has_slot = False
+
+    def grant(self) -> bool:
+        """Hand over a slot; False if the caller's loop is gone."""
+        try:
+            self.loop.call_soon_threadsafe(self.granted.set)
+        except RuntimeError:
+            return False
+        self.has_slot = True
+        return True
+
+
+class Slots:
+    """A place in each of several limiters."""
+
+    def __init__(self, limiters: Sequence[Limiter]) -> None:
+        """Hold nothing yet."""
+        self._limiters = limiters
+        self._taken: list[Limiter] = []
+
+    async def take(self) -> None:
+        """Wait for a place in each, always in the same order, so that nobody waits in a ring."""
+        for limiter in self._limiters:
+            await limiter.acquire()
+            self._taken.append(limiter)
+
+    def give(self) -> bool:
+        """Give back what is held; False if nothing was."""
+        held = bool(self._taken)
+        while self._taken:
+            self._taken.pop().release()
+        return held

@@ -1,0 +1,57 @@
+"""Tasks that end with the block they were started in, each cancelled once at the most."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+    from types import TracebackType
+
+
+class Nursery:
+    """Like `asyncio.TaskGroup`, but a loser that is being cancelled is not cancelled again.
+
+    A second cancel would break an awaiting `finally` block of the caller's code.
+    `asyncio.TaskGroup` sends one to every unfinished task when its own task is cancelled, also to
+    those that it is already waiting for.
+    """
+
+    def __init__(self) -> None:
+        """Start with no tasks."""
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._cancelled: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        """Nothing to set up."""
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Recall whatever still runs."""
+        await self.recall()
+
+    def start(self, work: Coroutine[object, object, None]) -> None:
+        """Start a task; it must keep its exceptions to itself."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def recall(self) -> None:
+        """Cancel what still runs, once each, and wait until its own clean-up has ended."""
+        for task in self._tasks - self._cancelled:
+            task.cancel()
+            self._cancelled.add(task)
+        interrupted: asyncio.CancelledError | None = None
+        while self._tasks:
+            try:
+                await asyncio.wait(self._tasks)
+            except asyncio.CancelledError as error:
+                interrupted = error  # they have had their cancel: go on waiting, then pass it on
+        if interrupted is not None:
+            raise interrupted

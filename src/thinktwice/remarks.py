@@ -1,0 +1,63 @@
+"""What the samples of a run give reason to say: identical, cached, or all different."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING
+
+from thinktwice.errors import ThinktwiceWarning
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from thinktwice.sample import Sample
+
+_ENOUGH = 4
+_LONG = 60
+
+CACHED = (
+    "several samples were answered from a cache, so they are one sample counted many times: switch "
+    "the cache off for this model, or give each sample a seed"
+)
+IDENTICAL = (
+    "the first samples have the same long text: a temperature of 0, a cache, or an option that "
+    "does not reach the model; set a temperature with options={'temperature': 0.7}"
+)
+ALL_DIFFERENT = (
+    "the first 4 usable samples have 4 different answers, so a vote decides little: give key= "
+    "(such as 'number', 'choice' or 'json:field'), equivalent=, or use best-of-N with a verifier"
+)
+ALL_ABSTAINED = (
+    "every sample abstained (cut short, refused, or without an answer under key=), so the value is "
+    "None: raise max_tokens or check key="
+)
+CUT = "a budget cut the run short: this is the best answer so far, result.stopped_by says which cap"
+
+
+def remarks(samples: Sequence[Sample[object]], *, votes: bool) -> Iterable[str]:
+    """What a caller should know of the samples of a run.
+
+    Args:
+        samples: In launch order.
+        votes: Their answers were counted.
+    """
+    usable = [sample for sample in samples if sample.answer is not None]
+    if sum(sample.cached for sample in samples) > 1:
+        yield CACHED
+    texts = [sample.text for sample in usable[:_ENOUGH]]
+    first = texts[0] if len(texts) == _ENOUGH else None
+    if first is not None and len(first) >= _LONG and len(set(texts)) == 1:
+        yield IDENTICAL
+    answers = {sample.answer for sample in usable[:_ENOUGH]}
+    if votes and len(answers) == _ENOUGH:
+        yield ALL_DIFFERENT
+
+
+_told: set[str] = set()
+
+
+def tell_once(message: str) -> None:
+    """Issue a Python warning, once a process for each message."""
+    if message not in _told:
+        _told.add(message)
+        warnings.warn(message, ThinktwiceWarning, stacklevel=2)

@@ -1,0 +1,91 @@
+"""What a run returns."""
+
+from __future__ import annotations
+
+import html
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterable
+
+    from thinktwice.budget import Limit
+    from thinktwice.ledger import Ledger
+    from thinktwice.sample import Sample, Verdict
+    from thinktwice.stop import Claim, Stop
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Outcome(Generic[T_co]):
+    """What a strategy decides; `Run` makes a `Result` of it.
+
+    Attributes:
+        winner: The sample that is returned; None when every sample abstained or failed.
+        agreement: Weighted share of the usable votes that the winner's answer got.
+        settled: Probability that the full vote agrees, with the claim behind it.
+        stopped_by: The rule that ended the run.
+    """
+
+    winner: Sample[T_co] | None
+    agreement: float | None = None
+    settled: Claim | None = None
+    stopped_by: Stop | Limit | None = None
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Result(Generic[T_co]):
+    """An answer, and all that was done and paid for to get it.
+
+    Attributes:
+        value: The winning value, exactly as the sampler returned it; None when all abstained.
+        answer: The key it was counted by.
+        winner: The winning sample.
+        samples: Every finished draw, in launch order, failed ones included.
+        launched: Draws started, those recalled in flight included: what was paid for.
+        verdicts: What verifiers said, in launch order of their samples.
+        agreement: Weighted share of the usable votes that the answer got; None without a vote.
+        settled: Probability that the full vote agrees, with the claim or why there is none.
+        confidence: P(correct); None unless a calibration is loaded.
+        stopped_by: The rule or the budget that ended the run.
+        warnings: What the caller should know, without content.
+        ledger: Every call with its tokens, cost and time.
+        nested: Results of the strategies that ran inside the samples.
+    """
+
+    value: T_co | None
+    answer: Hashable | None
+    winner: Sample[T_co] | None
+    samples: tuple[Sample[T_co], ...]
+    launched: int
+    verdicts: tuple[Verdict, ...] = ()
+    agreement: float | None = None
+    settled: Claim | None = None
+    confidence: float | None = None
+    stopped_by: Stop | Limit | None = None
+    warnings: tuple[str, ...] = ()
+    ledger: Ledger
+    nested: tuple[Result[object], ...] = field(default=())
+
+    @property
+    def cut(self) -> Limit | None:
+        """The budget that cut the run short, if one did."""
+        from thinktwice.budget import Limit
+
+        return self.stopped_by if isinstance(self.stopped_by, Limit) else None
+
+    def with_warnings(self, messages: Iterable[str]) -> Result[T_co]:
+        """The same result with these warnings."""
+        return replace(self, warnings=tuple(messages))
+
+    def __repr__(self) -> str:
+        """One line without content."""
+        share = "" if self.agreement is None else f"agreement {self.agreement:.2f}, "
+        return (
+            f"<Result: {len(self.samples)} samples, {share}stopped by {self.stopped_by!r}, "
+            f"{self.ledger}>"
+        )
+
+    def _repr_html_(self) -> str:
+        return f"<p>{html.escape(repr(self))}</p>{self.ledger.to_html()}"

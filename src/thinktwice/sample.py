@@ -1,0 +1,175 @@
+"""What a sampler returns, what a run keeps of it, and what a verifier says of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Generic, Literal, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Mapping
+    from decimal import Decimal
+
+T_co = TypeVar("T_co", covariant=True)
+
+UsageSource = Literal["provider", "estimated", "missing"]
+Outcome = Literal["pass", "fail", "scored", "error", "not_applicable"]
+
+_COUNTS = (
+    "input_tokens",
+    "output_tokens",
+    "cache_read_tokens",
+    "cache_write_tokens",
+    "reasoning_tokens",
+)
+_TRUST: dict[UsageSource, int] = {"missing": 0, "estimated": 1, "provider": 2}
+
+
+def _plus(left: int | None, right: int | None) -> int | None:
+    if left is None or right is None:
+        return left if right is None else right
+    return left + right
+
+
+@dataclass(frozen=True, kw_only=True)
+class Usage:
+    """Tokens of one call or of a sum of calls; a count that is not known is None, never 0.
+
+    Attributes:
+        input_tokens: All input tokens, those read from a prompt cache included.
+        output_tokens: All output tokens, reasoning included.
+        cache_read_tokens: The part of the input read from the provider's cache.
+        cache_write_tokens: The part of the input written to it.
+        reasoning_tokens: The part of the output spent on hidden reasoning.
+        source: Who counted: the provider, an estimate of ours, or nobody.
+    """
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cache_read_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    source: UsageSource = "missing"
+
+    def __add__(self, other: Usage) -> Usage:
+        """The sum, count by count; its source is the less trusted of the two."""
+        return Usage(
+            input_tokens=_plus(self.input_tokens, other.input_tokens),
+            output_tokens=_plus(self.output_tokens, other.output_tokens),
+            cache_read_tokens=_plus(self.cache_read_tokens, other.cache_read_tokens),
+            cache_write_tokens=_plus(self.cache_write_tokens, other.cache_write_tokens),
+            reasoning_tokens=_plus(self.reasoning_tokens, other.reasoning_tokens),
+            source=min(self.source, other.source, key=_TRUST.__getitem__),
+        )
+
+    @property
+    def total_tokens(self) -> int | None:
+        """Input and output tokens together; None when neither is known."""
+        return _plus(self.input_tokens, self.output_tokens)
+
+
+NO_USAGE = Usage(source="provider")
+"""The neutral element of `+`: nothing counted, and nothing left uncounted."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Completion(Generic[T_co]):
+    """What a sampler may return instead of a bare value, when it knows more.
+
+    Attributes:
+        value: The value handed to the caller, exactly as it is.
+        text: The text that was generated, where the value is something else.
+        usage: Tokens of the call, as the provider reports them; None if it reports none.
+        model: Name of the model that answered, for prices and spans.
+        provider: Who serves the model ("openai", "local", ...), for prices and spans.
+        finish_reason: "stop", "length", "content_filter", "tool_calls", as the provider says.
+        logprobs: Natural-log probability of each sampled token, in order.
+        cached: The answer came from a cache of the caller's: it cost nothing.
+        raw: The provider's own response object.
+    """
+
+    value: T_co
+    text: str | None = None
+    usage: Usage | None = None
+    model: str | None = None
+    provider: str | None = None
+    finish_reason: str | None = None
+    logprobs: tuple[float, ...] | None = None
+    cached: bool = False
+    raw: object = None
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Sample(Generic[T_co]):
+    """One finished draw. A failed draw is a sample with an error, not an exception.
+
+    Attributes:
+        index: Position in launch order, from 0.
+        value: What the sampler returned; None when it failed.
+        answer: The key that votes are counted by; None abstains.
+        text: The text that was generated, if there is one.
+        logprobs: Natural-log probability of each sampled token.
+        finish_reason: Why generation ended, as the provider says.
+        cached: The value came from a cache and cost nothing.
+        usage: Tokens of all calls below this sample.
+        cost: Money of all calls below this sample in USD; None while unpriced.
+        seconds: Latency of the draw, without the time it queued.
+        model: The model that answered; None if several did or it is not known.
+        error: What the sampler raised.
+        sampler: Name of the sampler in a run with several.
+    """
+
+    index: int
+    value: T_co | None = None
+    answer: Hashable | None = None
+    text: str | None = None
+    logprobs: tuple[float, ...] | None = None
+    finish_reason: str | None = None
+    cached: bool = False
+    usage: Usage = field(default=Usage())
+    cost: Decimal | None = None
+    seconds: float = 0.0
+    model: str | None = None
+    error: Exception | None = None
+    sampler: str | None = None
+
+    @property
+    def mean_logprob(self) -> float | None:
+        """Mean log-probability of a token; None without log-probabilities."""
+        return sum(self.logprobs) / len(self.logprobs) if self.logprobs else None
+
+    def __repr__(self) -> str:
+        """One line without content."""
+        state = f"error={type(self.error).__name__}" if self.error else "ok"
+        return f"<Sample {self.index}: {state}, {self.usage.total_tokens} tokens>"
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Verdict:
+    """What a verifier says of one sample.
+
+    Attributes:
+        outcome: "pass", "fail", "scored" (a number and no claim), "error" (the check itself
+            broke: says nothing of the sample) or "not_applicable".
+        score: In [0, 1]; a pass is 1 and a fail 0 unless said otherwise.
+        feedback: What to change, for a repair.
+        evidence: What the feedback rests on, such as a failing case.
+        verifier: Name of the verifier that said it.
+        sample: Index of the sample it is about.
+    """
+
+    outcome: Outcome
+    score: float | None = None
+    feedback: str | None = None
+    evidence: tuple[str, ...] = ()
+    verifier: str | None = None
+    sample: int | None = None
+
+    def __repr__(self) -> str:
+        """One line without content."""
+        return f"<Verdict {self.outcome} of sample {self.sample} by {self.verifier}: {self.score}>"
+
+
+def known_counts(usage: Usage) -> Mapping[str, int]:
+    """The token counts that are known, by name."""
+    counts = {f.name: getattr(usage, f.name) for f in fields(usage) if f.name in _COUNTS}
+    return {name: count for name, count in counts.items() if count is not None}

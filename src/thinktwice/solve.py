@@ -1,0 +1,256 @@
+"""The entry points: run a strategy over a sampler, and return the answer with its bill."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+from thinktwice import remarks, telemetry
+from thinktwice.budget import DEFAULT_SECONDS, Budget
+from thinktwice.errors import AllSamplesFailed, BudgetExceeded, UsageError, attach
+from thinktwice.limiter import DEFAULT_CONCURRENCY, Limiter
+from thinktwice.pricing import default_prices
+from thinktwice.result import Outcome, Result
+from thinktwice.run import Run, Setting
+from thinktwice.sampling import as_sources
+from thinktwice.scope import current_scope, ledger_around, report
+from thinktwice.strategy import Strategy
+from thinktwice.threads import run_sync
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from thinktwice.pricing import Price
+    from thinktwice.protocols import Options, PriceSource, Prompting, Sampler
+    from thinktwice.sampling import Source
+
+P = TypeVar("P")
+T = TypeVar("T")
+
+OnExhausted = Literal["best", "raise"]
+
+
+async def solve(
+    prompt: P,
+    *,
+    sampler: Sampler[P, T] | Mapping[str, Sampler[P, T]],
+    strategy: Strategy,
+    budget: Budget | None = None,
+    options: Options | Callable[[int], Options] | None = None,
+    max_concurrency: int = DEFAULT_CONCURRENCY,
+    limiter: Limiter | None = None,
+    prices: Mapping[str, Price] | PriceSource | None = None,
+    prompting: Prompting[P] | None = None,
+    on_exhausted: OnExhausted = "best",
+    require_budget: bool = False,
+) -> Result[T]:
+    """Run a strategy over a sampler.
+
+    Args:
+        prompt: The input, whatever the sampler takes.
+        sampler: What is sampled: a callable of the prompt, or of the prompt and `options`, async or
+            sync; or several by name. A sync one runs on threads, which cannot be recalled.
+        strategy: What to draw and which of it to return.
+        budget: Hard caps; by default the strategy's own number of calls, and 600 seconds. Those of
+            enclosing runs and of `budget_scope` bind too.
+        options: Settings of every call ("temperature", "seed", "max_tokens", ...), or a function of
+            the sample's index; the sampler must take `options`.
+        max_concurrency: Calls in flight at most, nested runs included.
+        limiter: A cap shared with other requests.
+        prices: USD per million tokens by model, over the list prices.
+        prompting: How the input is edited, for strategies that do.
+        on_exhausted: What to do when a budget cuts the run short: return the best answer so far, or
+            raise `BudgetExceeded`, which carries it.
+        require_budget: Refuse to run without a budget.
+
+    Returns:
+        The answer, the samples, and what was paid for. `value` is None where all abstained.
+
+    Raises:
+        UsageError: A parameter makes no sense; names it.
+        BudgetExceeded: There was no answer when a budget ended the run.
+        AllSamplesFailed: Every sample failed, of several causes. Of one type of cause, an exception
+            of that type is raised itself, with the result as its `thinktwice_result`.
+    """
+    if on_exhausted not in {"best", "raise"}:
+        raise UsageError("on_exhausted", on_exhausted, "give 'best' or 'raise'")
+    if require_budget and budget is None and ledger_around() is None:
+        raise UsageError("budget", budget, "this run requires one: give budget=Budget(...)")
+    if not isinstance(strategy, Strategy):
+        raise UsageError("strategy", strategy, "give a strategy such as Vote(8)")
+    if strategy.of is not None:
+        sampler = _inside(strategy.of, sampler)
+    sources = as_sources(sampler)
+    _check_options(options, sources)
+    outer = current_scope()
+    own = Limiter(max_concurrency)
+    setting: Setting[P] = Setting(
+        strategy=strategy.name,
+        key=strategy.key,
+        options=options,
+        limiters=(own,) if limiter is None else (limiter, own),
+        prices=outer.prices if outer and prices is None else default_prices(prices),
+        prompting=prompting,
+    )
+    caps = budget or _default_budget(strategy, sources)
+    run = Run(prompt, sources=sources, setting=setting, budget=caps)
+    _note_nesting(run, strategy, sources)
+    async with AsyncExitStack() as stack:
+        if outer is not None:
+            await stack.enter_async_context(outer.lent())
+        return await _executed(run, strategy, on_exhausted)
+
+
+def solve_sync(
+    prompt: P,
+    *,
+    sampler: Sampler[P, T] | Mapping[str, Sampler[P, T]],
+    strategy: Strategy,
+    budget: Budget | None = None,
+    options: Options | Callable[[int], Options] | None = None,
+    max_concurrency: int = DEFAULT_CONCURRENCY,
+    limiter: Limiter | None = None,
+    prices: Mapping[str, Price] | PriceSource | None = None,
+    prompting: Prompting[P] | None = None,
+    on_exhausted: OnExhausted = "best",
+    require_budget: bool = False,
+) -> Result[T]:
+    """`solve`, for code that is not async; works where an event loop is already running, too.
+
+    A sync sampler runs on threads, which cannot be recalled: calls still under way when the run has
+    decided are abandoned, and settle late into their ledger entry.
+    """
+    return run_sync(
+        lambda: solve(
+            prompt,
+            sampler=sampler,
+            strategy=strategy,
+            budget=budget,
+            options=options,
+            max_concurrency=max_concurrency,
+            limiter=limiter,
+            prices=prices,
+            prompting=prompting,
+            on_exhausted=on_exhausted,
+            require_budget=require_budget,
+        )
+    )
+
+
+async def _executed(run: Run[P, T], strategy: Strategy, on_exhausted: OnExhausted) -> Result[T]:
+    attributes = telemetry.strategy_attributes(strategy.name, run.id, strategy.draws)
+    name = f"invoke_workflow {strategy.name}"
+    with run.recorder.span(name, "CHAIN", attributes) as on:
+        try:
+            outcome = await _outcome(run, strategy)
+        except Exception as error:
+            attach(error, _result(run, Outcome(winner=None)))
+            raise
+        finally:
+            run.ledger.close()
+            telemetry.describe_run(on, run.ledger, run.samples, run.launched)
+        result = _result(run, outcome)
+        telemetry.describe_result(on, result)
+        run.recorder.count_run(strategy.name, result.ledger)
+        report(result)  # type: ignore[arg-type] - a list of results of anything
+        if outcome.winner is None:
+            _raise_if_nothing(run, result)
+        elif result.cut is not None and on_exhausted == "raise":
+            raise BudgetExceeded(result.cut, result)  # type: ignore[arg-type] - as above
+        return result
+
+
+async def _outcome(run: Run[P, T], strategy: Strategy) -> Outcome[T]:
+    try:
+        return await strategy(run)
+    except BudgetExceeded as error:
+        if run.exhausted is None:
+            raise
+        offered = run.offered or Outcome(winner=None)
+        return Outcome(
+            winner=offered.winner,
+            agreement=offered.agreement,
+            settled=offered.settled,
+            stopped_by=error.limit,
+        )
+
+
+def _result(run: Run[P, T], outcome: Outcome[T]) -> Result[T]:
+    samples = tuple(sorted(run.samples, key=lambda sample: sample.index))
+    winner = outcome.winner
+    stopped_by = outcome.stopped_by or run.exhausted
+    for remark in remarks.remarks(samples, votes=outcome.agreement is not None):
+        run.warn(remark)
+        remarks.tell_once(remark)
+    result = Result(
+        value=winner.value if winner else None,
+        answer=winner.answer if winner else None,
+        winner=winner,
+        samples=samples,
+        launched=run.launched,
+        verdicts=tuple(run.verdicts[index] for index in sorted(run.verdicts)),
+        agreement=outcome.agreement,
+        settled=outcome.settled,
+        stopped_by=stopped_by,
+        ledger=run.ledger,
+        nested=tuple(run.nested),
+    )
+    if winner is not None and result.cut is not None:
+        run.warn(remarks.CUT)
+        remarks.tell_once(remarks.CUT)
+    elif winner is None and any(sample.error is None for sample in samples):
+        run.warn(remarks.ALL_ABSTAINED)
+        remarks.tell_once(remarks.ALL_ABSTAINED)
+    return result.with_warnings(run.warnings)
+
+
+def _raise_if_nothing(run: Run[P, T], result: Result[T]) -> None:
+    """Raise why there is no answer; all abstaining is none of these."""
+    causes = [sample.error for sample in result.samples if sample.error is not None]
+    if len(causes) < len(result.samples):
+        return
+    if run.exhausted is not None:
+        raise BudgetExceeded(run.exhausted, result)  # type: ignore[arg-type] - a result of anything
+    if not causes:
+        return
+    if len({type(cause) for cause in causes}) == 1:
+        attach(causes[0], result)
+        raise causes[0]
+    raise AllSamplesFailed(causes, result)  # type: ignore[arg-type] - as above
+
+
+def _inside(
+    inner: Strategy, sampler: Sampler[P, T] | Mapping[str, Sampler[P, T]]
+) -> Sampler[P, T] | Mapping[str, Sampler[P, T]]:
+    return inner.over(sampler)
+
+
+def _default_budget(strategy: Strategy, sources: Mapping[str, Source[P, T]]) -> Budget:
+    """No more calls than the strategy can mean, and ten minutes."""
+    if ledger_around() is not None:
+        return Budget()
+    counted = all(source.leaf for source in sources.values())
+    return Budget(calls=strategy.calls if counted else None, seconds=DEFAULT_SECONDS)
+
+
+def _check_options(
+    options: Options | Callable[[int], Options] | None, sources: Mapping[str, Source[P, T]]
+) -> None:
+    if not options:
+        return
+    for source in sources.values():
+        if not source.takes_options:
+            remedy = (
+                f"the sampler {source.name!r} takes the prompt alone, so they would be dropped: "
+                "give it a parameter `options`"
+            )
+            raise UsageError("options", options, remedy)
+
+
+def _note_nesting(run: Run[P, T], strategy: Strategy, sources: Mapping[str, Source[P, T]]) -> None:
+    inside = max(source.draws for source in sources.values())
+    own = strategy.draws
+    if strategy.of is not None and own is not None:
+        own //= strategy.of.draws or 1
+    if inside > 1 and own is not None and own > 1:
+        run.warn(f"a strategy inside a strategy: up to {own} x {inside} = {own * inside} draws")

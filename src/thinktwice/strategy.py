@@ -1,0 +1,138 @@
+"""What a strategy is, and how one becomes a sampler for another."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from thinktwice.algebra import Stop
+from thinktwice.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Mapping
+
+    from thinktwice.protocols import Options, Sampler
+    from thinktwice.result import Outcome
+    from thinktwice.run import Run
+    from thinktwice.sample import Completion
+    from thinktwice.sampling import Source
+
+P = TypeVar("P")
+T = TypeVar("T")
+
+
+class Strategy(ABC):
+    """Decides what to draw, and what to return of it. Immutable; never imports a model.
+
+    A strategy of your own is a frozen dataclass that implements `__call__` with what `Run` offers:
+    `sample`, `draws`, `verify`, `offer`, `warn`, `prompting`, `ledger`. Tracing, budgets, limits
+    and cancellation come with these.
+
+    Attributes:
+        key: What answers are told apart by: a name, a callable of the value, or None for the type's
+            default.
+        of: The strategy inside: each sample is then a run of it.
+    """
+
+    key: str | Callable[..., Hashable | None] | None = None
+    of: Strategy | None = None
+
+    @abstractmethod
+    async def __call__(self, run: Run[P, T]) -> Outcome[T]:
+        """Draw, judge, and decide."""
+
+    @property
+    def name(self) -> str:
+        """Shown in spans."""
+        return type(self).__name__
+
+    @property
+    def draws(self) -> int | None:
+        """Draws of one run at the most; None if it does not say."""
+        return None
+
+    @property
+    def calls(self) -> int | None:
+        """Model calls of one run at the most, over a sampler that is one call; None if unknown.
+
+        It is the default cap of a run on its calls.
+        """
+        return self.draws
+
+    def over(self, sampler: Sampler[P, T] | Mapping[str, Sampler[P, T]]) -> Over[P, T]:
+        """The strategy over a sampler: a sampler itself, to call or to give to another strategy."""
+        return Over(self, sampler)
+
+
+class Over(Generic[P, T]):
+    """A strategy over a sampler: call it with a prompt, or sample it.
+
+    Attributes:
+        strategy: The strategy.
+        sampler: What it samples.
+        leaf: False: its calls are booked one by one.
+    """
+
+    leaf = False
+
+    def __init__(
+        self, strategy: Strategy, sampler: Sampler[P, T] | Mapping[str, Sampler[P, T]]
+    ) -> None:
+        """Compose."""
+        from thinktwice.sampling import as_sources
+
+        self.strategy = strategy
+        self.sampler = sampler
+        sources: Mapping[str, Source[P, T]] = as_sources(sampler)
+        self.draws = (strategy.draws or 1) * max(source.draws for source in sources.values())
+        self.passthrough = tuple(
+            dict.fromkeys(each for source in sources.values() for each in source.passthrough)
+        )
+
+    async def __call__(self, prompt: P, /, *, options: Options | None = None) -> Completion[T]:
+        """Run the strategy.
+
+        Args:
+            prompt: The input.
+            options: Settings of every call inside.
+
+        Returns:
+            The winning value; the calls are booked where they are made.
+        """
+        from thinktwice.sample import Completion
+        from thinktwice.solve import solve
+
+        result = await solve(prompt, sampler=self.sampler, strategy=self.strategy, options=options)
+        winner = result.winner
+        return Completion(
+            value=result.value,  # type: ignore[arg-type] - None where all abstained, as everywhere
+            text=winner.text if winner else None,
+            logprobs=winner.logprobs if winner else None,
+            finish_reason=winner.finish_reason if winner else None,
+            raw=result,
+        )
+
+    def __repr__(self) -> str:
+        """As it is written."""
+        return f"{self.strategy!r}.over({self.sampler!r})"
+
+
+def check_draws(n: int) -> None:
+    """Refuse what is no number of samples.
+
+    Raises:
+        UsageError: Not a whole number of at least 1.
+    """
+    if isinstance(n, bool) or not isinstance(n, int) or n < 1:
+        raise UsageError("n", n, "draw at least 1 sample, a whole number")
+
+
+def check_stop(stop: Stop, n: int, *, scored: bool) -> None:
+    """Refuse what is no stop rule, or one that can never fire.
+
+    Raises:
+        UsageError: As above.
+    """
+    if not isinstance(stop, Stop):
+        raise UsageError("stop", stop, "give a stop rule such as Settled() or Lead(3)")
+    stop.validate(n, scored=scored)

@@ -1,0 +1,424 @@
+"""Spans and metrics. Every attribute name that thinktwice writes stands in this file.
+
+`gen_ai.usage.*` and vendor cost attributes go on leaf spans of model calls only, so that no
+backend counts a token twice; what belongs to a run, a sample or a verdict is under `thinktwice.*`.
+No prompt, completion or answer is written, and no text of an error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from contextlib import contextmanager
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Final
+
+from opentelemetry import metrics, trace
+from opentelemetry.trace import SpanKind, Status, StatusCode
+
+from thinktwice.errors import UsageError, status_of
+from thinktwice.sample import known_counts
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Mapping, Sequence
+
+    from opentelemetry.metrics import Counter, Histogram
+    from opentelemetry.trace import Span, Tracer
+    from opentelemetry.util.types import AttributeValue
+
+    from thinktwice.entry import Entry, Total
+    from thinktwice.ledger import Ledger
+    from thinktwice.result import Result
+    from thinktwice.sample import Sample, Usage, Verdict
+
+    Attributes = Mapping[str, AttributeValue]
+
+# Ours.
+RUN_ID: Final = "thinktwice.run.id"
+STRATEGY: Final = "thinktwice.strategy"
+REQUESTED: Final = "thinktwice.samples.requested"
+LAUNCHED: Final = "thinktwice.samples.launched"
+USED: Final = "thinktwice.samples.used"
+FAILED: Final = "thinktwice.samples.failed"
+CANCELLED: Final = "thinktwice.samples.cancelled"
+STOPPED_BY: Final = "thinktwice.stopped_by"
+AGREEMENT: Final = "thinktwice.agreement"
+SELECTED: Final = "thinktwice.selected.index"
+INDEX: Final = "thinktwice.sample.index"
+ARRIVAL: Final = "thinktwice.sample.arrival"
+GROUP: Final = "thinktwice.sample.group"
+SAMPLER: Final = "thinktwice.sampler"
+ROLE: Final = "thinktwice.role"
+STATUS: Final = "thinktwice.status"
+OUTCOME: Final = "thinktwice.outcome"
+SCORE: Final = "thinktwice.score"
+VERIFIER: Final = "thinktwice.verifier"
+MODEL: Final = "thinktwice.model"
+CACHED: Final = "thinktwice.cached"
+CALLS: Final = "thinktwice.calls"
+COST: Final = "thinktwice.cost"
+CURRENCY: Final = "thinktwice.cost.currency"
+COST_COMPLETE: Final = "thinktwice.cost.complete"
+USAGE_SOURCE: Final = "thinktwice.usage.source"
+BUDGET: Final = "thinktwice.budget."
+TOKEN_TYPE: Final = "thinktwice.token.type"
+_USAGE: Final[Mapping[str, str]] = {
+    "input_tokens": "thinktwice.usage.input_tokens",
+    "output_tokens": "thinktwice.usage.output_tokens",
+    "cache_read_tokens": "thinktwice.usage.cache_read.input_tokens",
+    "cache_write_tokens": "thinktwice.usage.cache_creation.input_tokens",
+    "reasoning_tokens": "thinktwice.usage.reasoning.output_tokens",
+}
+# The conventions', on leaf spans of model calls alone.
+_GEN_AI_USAGE: Final[Mapping[str, str]] = {
+    name: ours.replace("thinktwice", "gen_ai") for name, ours in _USAGE.items()
+}
+_GEN_AI_REQUEST: Final = ("temperature", "top_p", "max_tokens", "seed")
+_OPENINFERENCE_KIND: Final = "openinference.span.kind"
+_ERROR_TYPE: Final = "error.type"
+
+_LLM_SPANS_VARIABLE: Final = "THINKTWICE_LLM_SPANS"
+_INSTRUMENTORS: Final = (
+    ("openinference.instrumentation.langchain", "LangChainInstrumentor"),
+    ("openinference.instrumentation.openai", "OpenAIInstrumentor"),
+    ("openinference.instrumentation.anthropic", "AnthropicInstrumentor"),
+    ("openinference.instrumentation.litellm", "LiteLLMInstrumentor"),
+    ("openinference.instrumentation.llama_index", "LlamaIndexInstrumentor"),
+    ("opentelemetry.instrumentation.langchain", "LangchainInstrumentor"),
+    ("opentelemetry.instrumentation.openai", "OpenAIInstrumentor"),
+    ("opentelemetry.instrumentation.openai_v2", "OpenAIInstrumentor"),
+    ("opentelemetry.instrumentation.anthropic", "AnthropicInstrumentor"),
+    ("opentelemetry.instrumentation.llamaindex", "LlamaIndexInstrumentor"),
+)
+
+
+def _version() -> str:
+    try:
+        return version("thinktwice")
+    except PackageNotFoundError:  # run from a source tree that is not installed
+        return "0"
+
+
+_VERSION: Final = _version()
+
+
+class Recorder:
+    """Writes the spans and metrics of one run, to the providers that are set when it begins.
+
+    Where no SDK is set up it does nothing, at nearly no cost.
+    """
+
+    def __init__(self) -> None:
+        """Look the providers up: applications set theirs after importing us."""
+        provider, meters = trace.get_tracer_provider(), metrics.get_meter_provider()
+        self.tracer = _tracer(provider) if _is_sdk(provider) else None
+        self.instruments = _instruments(meters) if _is_sdk(meters) else None
+
+    @contextmanager
+    def span(self, name: str, kind: str, attributes: Attributes) -> Generator[Span]:
+        """Open a span and make it current; an exception leaves its type behind, never its text.
+
+        Args:
+            name: Low-cardinality name.
+            kind: "CHAIN", "TOOL" or "EVALUATOR", as OpenInference backends group by it.
+            attributes: Set at the start, where samplers see them.
+        """
+        if self.tracer is None:
+            yield trace.INVALID_SPAN
+            return
+        started = self.tracer.start_span(name, attributes={_OPENINFERENCE_KIND: kind, **attributes})
+        with trace.use_span(
+            started, end_on_exit=True, record_exception=False, set_status_on_exception=False
+        ):
+            try:
+                yield started
+            except BaseException as error:
+                fail(started, error)
+                raise
+
+    def leaf(
+        self,
+        model: str | None,
+        provider: str | None,
+        options: Mapping[str, object],
+        *,
+        emitted: bool = False,
+    ) -> Leaf:
+        """Open the span of a model call, unless a known instrumentation opens one too.
+
+        Args:
+            model: The model asked for.
+            provider: Who serves it.
+            options: Settings of the call; the common ones are written.
+            emitted: The caller knows that somebody else emits this span.
+        """
+        if self.tracer is None or not _wanted(emitted=emitted):
+            return NO_LEAF
+        attributes: dict[str, AttributeValue] = {
+            "gen_ai.operation.name": "chat",
+            _OPENINFERENCE_KIND: "LLM",
+        }
+        if model:
+            attributes["gen_ai.request.model"] = model
+        if provider:
+            attributes["gen_ai.provider.name"] = provider
+        for name in _GEN_AI_REQUEST:
+            if isinstance(value := options.get(name), int | float):
+                attributes[f"gen_ai.request.{name}"] = value
+        name = f"chat {model}" if model else "chat"
+        return Leaf(self.tracer.start_span(name, kind=SpanKind.CLIENT, attributes=attributes))
+
+    def count_sample(self, strategy: str, status: str) -> None:
+        """Count a draw by how it ended."""
+        if self.instruments is not None:
+            self.instruments.samples.add(1, {STRATEGY: strategy, STATUS: status})
+
+    def count_run(self, strategy: str, ledger: Ledger) -> None:
+        """Record how long a run took and what it cost."""
+        if self.instruments is None:
+            return
+        self.instruments.duration.record(ledger.seconds, {STRATEGY: strategy})
+        cost = ledger.total.cost
+        if cost is not None:
+            self.instruments.strategy_cost.record(float(cost), {STRATEGY: strategy})
+
+    def count_call(self, strategy: str, entry: Entry) -> None:
+        """Count tokens and cost of one call: exact totals even where traces are sampled."""
+        if self.instruments is None:
+            return
+        attributes: dict[str, AttributeValue] = {STRATEGY: strategy, ROLE: entry.role}
+        if entry.model:
+            attributes[MODEL] = entry.model
+        counts = {"input": entry.usage.input_tokens, "output": entry.usage.output_tokens}
+        source = {USAGE_SOURCE: entry.usage.source}
+        for kind, count in counts.items():
+            if count:
+                self.instruments.tokens.add(count, {**attributes, TOKEN_TYPE: kind, **source})
+        if entry.cost is None:
+            self.instruments.unpriced.add(1, attributes)
+        else:
+            self.instruments.cost.add(float(entry.cost), {**attributes, CURRENCY: "USD"})
+
+
+class _Instruments:
+    """The metrics."""
+
+    def __init__(self, meters: metrics.MeterProvider) -> None:
+        meter = metrics.get_meter("thinktwice", _VERSION, meters)
+        self.duration: Histogram = meter.create_histogram(
+            "thinktwice.strategy.duration", "s", "Wall-clock time of a strategy run."
+        )
+        self.strategy_cost: Histogram = meter.create_histogram(
+            "thinktwice.strategy.cost", "{USD}", "Cost of a strategy run."
+        )
+        self.tokens: Counter = meter.create_counter("thinktwice.tokens", "{token}", "Tokens.")
+        self.cost: Counter = meter.create_counter("thinktwice.cost", "{USD}", "Cost of calls.")
+        self.samples: Counter = meter.create_counter("thinktwice.samples", "{sample}", "Samples.")
+        self.unpriced: Counter = meter.create_counter(
+            "thinktwice.calls.unpriced", "{call}", "Calls whose cost is not known."
+        )
+
+
+@lru_cache(maxsize=4)
+def _tracer(provider: trace.TracerProvider) -> Tracer:
+    return trace.get_tracer("thinktwice", _VERSION, provider)
+
+
+@lru_cache(maxsize=4)
+def _instruments(meters: metrics.MeterProvider) -> _Instruments:
+    return _Instruments(meters)
+
+
+def _is_sdk(provider: object) -> bool:
+    """Whether somebody set a provider up: the API's own ones only stand in for it."""
+    return not type(provider).__module__.startswith(
+        ("opentelemetry.trace", "opentelemetry.metrics")
+    )
+
+
+def fail(on: Span, error: BaseException) -> None:
+    """Mark a span as failed, with the type of the error and its status only."""
+    # What was recalled because the run had decided did not fail.
+    if on.is_recording() and not isinstance(error, asyncio.CancelledError):
+        on.set_attribute(_ERROR_TYPE, type(error).__qualname__)
+        on.set_status(Status(StatusCode.ERROR, status_of(error)))
+
+
+def strategy_attributes(name: str, run_id: str, requested: int | None) -> Attributes:
+    """What is known when a run starts."""
+    attributes: dict[str, AttributeValue] = {
+        "gen_ai.operation.name": "invoke_workflow",
+        "gen_ai.workflow.name": name,
+        RUN_ID: run_id,
+        STRATEGY: name,
+    }
+    if requested is not None:
+        attributes[REQUESTED] = requested
+    return attributes
+
+
+def usage_attributes(usage: Usage) -> Attributes:
+    """Token counts under our own names, for spans that are no model call."""
+    counts: dict[str, AttributeValue] = {
+        _USAGE[name]: count for name, count in known_counts(usage).items()
+    }
+    return {**counts, USAGE_SOURCE: usage.source}
+
+
+def total_attributes(total: Total) -> Attributes:
+    """A sum of calls, for the span of a run, a sample or a verdict."""
+    attributes = {**usage_attributes(total.usage), CALLS: total.calls}
+    if total.cost is not None:
+        attributes |= {
+            COST: float(total.cost),
+            CURRENCY: "USD",
+            COST_COMPLETE: total.unpriced == 0,
+        }
+    return attributes
+
+
+def describe_sample(
+    on: Span, sample: Sample[object], total: Total, *, group: int, arrival: int
+) -> None:
+    """Write what a finished sample was: no content, but enough to replay a stop rule.
+
+    Args:
+        on: The sample's span.
+        sample: The sample.
+        total: The calls below it.
+        group: Ordinal of its answer among the answers of the run; -1 abstained or failed.
+        arrival: Position in order of arrival.
+    """
+    if not on.is_recording():
+        return
+    on.set_attributes(total_attributes(total))
+    on.set_attributes({GROUP: group, ARRIVAL: arrival, STATUS: "error" if sample.error else "ok"})
+    if sample.model:
+        on.set_attribute(MODEL, sample.model)
+    if sample.cached:
+        on.set_attribute(CACHED, value=True)
+    if sample.error is not None:
+        fail(on, sample.error)
+
+
+def describe_recalled(on: Span, status: str, total: Total) -> None:
+    """Write what a sample had cost when it was recalled."""
+    if on.is_recording():
+        on.set_attributes({STATUS: status, **total_attributes(total)})
+
+
+def describe_run(
+    on: Span, ledger: Ledger, samples: Sequence[Sample[object]], launched: int
+) -> None:
+    """Write what a run spent, however it ended."""
+    if not on.is_recording():
+        return
+    failed = sum(sample.error is not None for sample in samples)
+    on.set_attributes(total_attributes(ledger.total))
+    on.set_attributes({LAUNCHED: launched, FAILED: failed, CANCELLED: launched - len(samples)})
+    for kind, level in ledger.enforcement.items():
+        on.set_attribute(f"{BUDGET}{kind}", float(getattr(ledger.budget, kind)))
+        on.set_attribute(f"{BUDGET}{kind}.enforcement", level)
+
+
+def describe_result(on: Span, result: Result[object]) -> None:
+    """Write what a run decided."""
+    if not on.is_recording():
+        return
+    on.set_attributes({STOPPED_BY: repr(result.stopped_by), USED: len(result.samples)})
+    if result.agreement is not None:
+        on.set_attribute(AGREEMENT, result.agreement)
+    if result.winner is not None:
+        on.set_attribute(SELECTED, result.winner.index)
+
+
+def describe_verdict(on: Span, verdict: Verdict, total: Total) -> None:
+    """Write what a verifier said."""
+    if not on.is_recording():
+        return
+    on.set_attributes({OUTCOME: verdict.outcome, **total_attributes(total)})
+    if verdict.score is not None:
+        on.set_attribute(SCORE, verdict.score)
+
+
+class Leaf:
+    """The span of one model call; does nothing where somebody else emits it."""
+
+    def __init__(self, on: Span | None) -> None:
+        """Made by `Recorder.leaf`."""
+        self.span = on
+
+    @contextmanager
+    def current(self) -> Generator[None]:
+        """Make it the current span for a block, without ending it."""
+        if self.span is None:
+            yield
+            return
+        with trace.use_span(
+            self.span, end_on_exit=False, record_exception=False, set_status_on_exception=False
+        ):
+            yield
+
+    def discard(self) -> None:
+        """It is no model call: leave no usage on it."""
+        if self.span is not None:
+            self.span.set_attribute(_OPENINFERENCE_KIND, "CHAIN")
+            self.span.end()
+            self.span = None
+
+    def end(self, entry: Entry, *, error: BaseException | None = None) -> None:
+        """Write usage and cost of the call, and close the span."""
+        on = self.span
+        if on is None:
+            return
+        self.span = None
+        if on.is_recording():
+            on.set_attributes(_leaf_attributes(entry))
+            if error is not None:
+                fail(on, error)
+        on.end()
+
+
+NO_LEAF: Final = Leaf(None)
+"""Of a call whose span somebody else emits, or nobody."""
+
+
+def _leaf_attributes(entry: Entry) -> Attributes:
+    attributes: dict[str, AttributeValue] = {ROLE: entry.role, STATUS: entry.status}
+    if entry.model:
+        attributes["gen_ai.response.model"] = entry.model
+    if entry.usage.source == "provider":
+        counts = known_counts(entry.usage)
+        attributes |= {_GEN_AI_USAGE[name]: count for name, count in counts.items()}
+    else:  # an estimate must not pass for the provider's count in a backend
+        attributes |= usage_attributes(entry.usage)
+    if entry.cached:
+        attributes[CACHED] = True
+    if entry.cost is not None:
+        cost = float(entry.cost)
+        attributes |= {COST: cost, CURRENCY: "USD"}
+        if entry.usage.source == "provider":
+            attributes |= {
+                "gen_ai.usage.cost": cost,
+                "operation.cost": cost,
+                "mlflow.llm.cost": json.dumps({"total_cost": cost}),
+            }
+    return attributes
+
+
+def _wanted(*, emitted: bool) -> bool:
+    choice = os.environ.get(_LLM_SPANS_VARIABLE, "auto")
+    if choice == "auto":
+        return not emitted and not any(_instrumented(*each) for each in _INSTRUMENTORS)
+    if choice not in {"always", "never"}:
+        raise UsageError(_LLM_SPANS_VARIABLE, choice, "give auto, always or never")
+    return choice == "always"
+
+
+def _instrumented(module: str, name: str) -> bool:
+    instrumentor = getattr(sys.modules.get(module), name, None)
+    # Instrumentors are singletons; making one has no effect of its own.
+    return bool(instrumentor and instrumentor().is_instrumented_by_opentelemetry)
