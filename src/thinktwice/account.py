@@ -352,12 +352,16 @@ class Lease:
         return entry
 
     def _spending(self, hold: Sums, entry: Entry, *, billed: bool) -> Sums:
-        """What the entry takes of a cap; what nobody counted counts as what it held."""
+        """What the entry takes of a cap; what nobody counted counts as what it held.
+
+        But not of a failed call of unknown size: a probe that fails must not take all there is.
+        """
         tokens, cost = entry.usage.total_tokens, entry.cost
+        failed = entry.status == "error"
         if tokens is None:
-            tokens = hold.tokens if billed else 0
+            tokens = hold.tokens if billed and not (failed and self.need.tokens is None) else 0
         if cost is None:
-            cost = hold.cost if billed else ZERO
+            cost = hold.cost if billed and not (failed and self.need.cost is None) else ZERO
         return Sums(self.need.calls, tokens, cost)
 
     def _charge(self, account: Account, hold: Sums, entry: Entry, *, billed: bool) -> None:

@@ -234,15 +234,16 @@ def rank_weights(scores: Sequence[float | None]) -> list[float]:
     """Weights that depend on the order of the scores alone: (N - rank + 1)^0.5.
 
     For scores that are not calibrated (self-certainty with Borda voting, arXiv:2502.18581, with its
-    power of one half). Equal scores share the better rank. A sample without a score, whose check
-    broke, says nothing: it gets the mean weight of the others.
+    power of one half). Equal scores share the worst of their ranks, so that a weight tells how many
+    samples one beats: many that fail alike do not vouch for each other. A sample without a score,
+    whose check broke, says nothing: it gets the mean weight of the others.
 
     Returns:
-        A weight for each score, at most N^0.5.
+        A weight for each score, from 1 to N^0.5.
     """
-    known = sorted((score for score in scores if score is not None), reverse=True)
-    weight = {}
-    for rank, score in enumerate(known, start=1):
-        weight.setdefault(score, (len(known) - rank + 1) ** 0.5)
-    neutral = math.fsum(weight[s] for s in known) / len(known) if known else 1.0
+    known = sorted(score for score in scores if score is not None)
+    weight: dict[float, float] = {}
+    for beaten, score in enumerate(known):
+        weight.setdefault(score, (beaten + 1) ** 0.5)
+    neutral = math.fsum(weight[score] for score in known) / len(known) if known else 1.0
     return [neutral if score is None else weight[score] for score in scores]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import contextmanager
 from contextvars import ContextVar
 from decimal import Decimal
@@ -50,12 +51,15 @@ class Booking:
         self._role: Role = role
         self._lease = lease
         self._leaf = leaf
+        self._lock = threading.Lock()
         self._started = now()
+        self.begun = False
 
     @contextmanager
     def sent(self) -> Generator[None]:
         """The block in which the call is under way; its latency starts here."""
         self._started = now()
+        self.begun = True
         token = _current.set(self)
         try:
             with self._leaf.current():
@@ -64,7 +68,7 @@ class Booking:
             _current.reset(token)
 
     def withdraw(self) -> None:
-        """It is no model call after all: a run works inside it, and books its own."""
+        """It is no model call after all: it was not sent, or a run inside it books its own."""
         self.scope.forget(self)
         self._lease.release()
         self._leaf.discard()
@@ -100,11 +104,12 @@ class Booking:
             entry = Entry(
                 role=self._role, status=status, usage=usage or Usage(), sample=self.scope.index
             )
-        if not self._lease.open:  # abandoned before, or settled twice: the lease knows
-            self._lease.settle_late(entry)
-            return entry
-        # An HTTP status says that the provider refused the call: it bills nothing for that.
-        entry = self._lease.settle(entry, billed=error is None or http_status(error) is None)
+        with self._lock:  # a thread that ends late may come between
+            if not self._lease.open:  # abandoned before, or settled twice: the lease knows
+                self._lease.settle_late(entry)
+                return entry
+            # An HTTP status says that the provider refused the call: it bills nothing for that.
+            entry = self._lease.settle(entry, billed=error is None or http_status(error) is None)
         self.scope.forget(self)
         self._leaf.end(entry, error=error)
         self.scope.recorder.count_call(self.scope.strategy, entry)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from thinktwice.booking import FREE
 from thinktwice.budget import Need
 from thinktwice.errors import BudgetExceeded
-from thinktwice.sample import Usage
+from thinktwice.sample import Sample, Usage
 from thinktwice.sampling import as_source
 from thinktwice.scope import current_scope
 from thinktwice.tokens import estimate_usage, text_of
 
 if TYPE_CHECKING:
+    from thinktwice.booking import Booking
     from thinktwice.entry import Role
     from thinktwice.ledger import Lease
     from thinktwice.protocols import Options, Sampler
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 P = TypeVar("P")
 T = TypeVar("T")
+
+_BLANK: Final = Sample[object](index=0, value="", text="")
+_BYTES_PER_TOKEN: Final = 6  # of a candidate that is yet to be written: about 4 in English
 
 
 async def complete(
@@ -44,16 +48,26 @@ async def complete(
     )
     try:
         async with scope.working():
-            with booking.sent():
-                completion = await source.complete(prompt, options, booking.late)
+            return await _sent(booking, source, prompt, options)
+    finally:
+        if not booking.begun:  # recalled while it queued: it costs nothing
+            booking.withdraw()
+
+
+async def _sent(
+    booking: Booking, source: Source[P, T], prompt: P, options: Options
+) -> Completion[T]:
+    try:
+        with booking.sent():
+            completion = await source.complete(prompt, options, booking.late)
     except asyncio.CancelledError as error:
         booking.settle(status="cancelled" if source.recallable else "abandoned", error=error)
         raise
-    except Exception as error:
+    except BaseException as error:
         booking.settle(status="error", error=error)
         raise
     usage = completion.usage
-    if usage is None and scope.ledger.capped:  # a cap must bind even where nobody counts
+    if usage is None and booking.scope.ledger.capped:  # a cap must bind even where nobody counts
         text = completion.text if completion.text is not None else text_of(completion.value)
         usage = estimate_usage(prompt, text, completion.model or source.model)
     booking.settle(
@@ -90,44 +104,64 @@ async def call(
 
 async def reserve(
     scope: Scope, source: Source[P, T], prompt: P, options: Options, verifier: object = None
-) -> Lease | None:
+) -> list[Lease]:
     """Hold what a sample may cost before it is drawn, and what judging it may cost.
 
     A sample whose calls report themselves holds a place for the first of them.
 
     Returns:
-        What is held for judging; None without a verifier that makes calls.
+        What is held for each call that judges it; nothing without a verifier that makes calls.
 
     Raises:
         BudgetExceeded: It does not fit, and nothing in flight could change that.
     """
-    need = Need(tokens=0, cost=FREE)
+    need, cap = Need(tokens=0, cost=FREE), source.output_cap(options)
     if source.leaf:
-        cap = source.output_cap(options)
-        model, provider = source.model, source.provider
-        need = scope.worst_case(model, provider, prompt, cap, role="sample")
+        need = scope.worst_case(source.model, source.provider, prompt, cap, role="sample")
     needs = [need]
     if calls := getattr(verifier, "calls", 0):
-        judge = getattr(verifier, "sampler", None)
-        needs.append(_share(scope, need, calls, judge))
+        needs += [_share(scope, need, verifier, prompt, cap)] * calls
     got = await scope.ledger.acquire(*needs)
     if not isinstance(got, list):
         raise BudgetExceeded(got)
     scope.hold(got[0])
-    return got[1] if len(got) > 1 else None
+    for share in got[1:]:
+        share.rest()  # its draw is what makes progress: while that waits, this gives nothing back
+    return got[1:]
 
 
-def _share(scope: Scope, sample: Need, calls: int, judge: object) -> Need:
-    """What to keep back for judging a sample, so that there is always money left to choose with.
+def _share(scope: Scope, sample: Need, verifier: object, prompt: object, cap: int | None) -> Need:
+    """What to keep back for a call that judges a sample, so that money is left to choose with.
 
-    Judging reads what the sample read and wrote, and writes less: it is taken to be as large as the
-    sample, at the judge's own price, until a judgement has been seen.
+    The worst case, where the verifier tells what its calls would read. Else judging is taken to be
+    as large as the sample, at the judge's own price, until a judgement has been seen.
     """
+    judge = getattr(verifier, "sampler", None)
     source = as_source(judge) if callable(judge) else None
+    if source is not None and source.leaf and scope.ledger.capped:
+        worst = _worst_judgement(scope, source, verifier, prompt, cap)
+        if worst is not None:
+            return worst
     seen = scope.ledger.typical(f"verify:{source.model if source else None}")
     if seen is not None:
-        return Need(calls=calls, tokens=seen[0].total_tokens or 0, cost=seen[1] or FREE)
+        return Need(tokens=seen[0].total_tokens or 0, cost=seen[1] or FREE)
     tokens = sample.tokens or 0
     usage = Usage(input_tokens=tokens, output_tokens=0, source="estimated")
     cost = scope.price(usage, source.model, source.provider) if source else None
-    return Need(calls=calls, tokens=tokens, cost=cost or sample.cost or FREE)
+    return Need(tokens=tokens, cost=cost or sample.cost or FREE)
+
+
+def _worst_judgement(
+    scope: Scope, judge: Source[object, object], verifier: object, prompt: object, cap: int | None
+) -> Need | None:
+    """The most that judging can take; None if nobody knows. A strict budget refuses what is not."""
+    request = getattr(verifier, "request", None)
+    reads, written = prompt, 0
+    if callable(request):
+        reads, written = request(_BLANK, prompt=prompt), (cap or 0) * _BYTES_PER_TOKEN
+    most = judge.output_cap(getattr(verifier, "options", None) or {})
+    worst = scope.worst_case(
+        judge.model, judge.provider, reads, most, role="verify", further=written
+    )
+    known = callable(request) and cap is not None and worst.tokens is not None
+    return worst if known or (scope.ledger.strict and worst.tokens is None) else None

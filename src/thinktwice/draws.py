@@ -55,7 +55,7 @@ class Draws(Generic[X]):
         self._launched = 0
         self._pending = 0
         self._ready: deque[X] = deque()
-        self._fatal: Exception | None = None
+        self._fatal: BaseException | None = None
         self._news = asyncio.Event()
 
     def __aiter__(self) -> Draws[X]:
@@ -93,7 +93,9 @@ class Draws(Generic[X]):
             self._ready.append(await self._work(position))
         except BudgetExceeded as error:
             self.exhausted = self.exhausted or error.limit
-        except Exception as error:  # noqa: BLE001 - raised again where the draws are awaited
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # noqa: BLE001 - raised again where the draws are awaited
             self._fatal = self._fatal or error
         finally:
             self._pending -= 1

@@ -92,7 +92,7 @@ class AllSamplesFailed(RunError, ExceptionGroup[Exception]):  # noqa: N818 - as 
     def __new__(cls, causes: Sequence[Exception], result: Result[object] | None = None) -> Self:
         """Group the causes."""
         del result  # kept by __init__
-        return super().__new__(cls, describe_causes(causes), list(causes))
+        return ExceptionGroup.__new__(cls, describe_causes(causes), list(causes))
 
     def __init__(self, causes: Sequence[Exception], result: Result[object] | None = None) -> None:
         """Keep the result."""
@@ -102,6 +102,10 @@ class AllSamplesFailed(RunError, ExceptionGroup[Exception]):  # noqa: N818 - as 
     def derive(self, excs: Sequence[Exception]) -> AllSamplesFailed:  # type: ignore[override]
         """The same error over a part of the causes (for `except*`)."""
         return AllSamplesFailed(excs, self.result)
+
+    def __reduce__(self) -> tuple[type[AllSamplesFailed], tuple[list[Exception]]]:
+        """Pickle without the result, which may hold anything of the caller's."""
+        return type(self), (list(self.exceptions),)
 
 
 def attach(error: Exception, result: Result[object]) -> None:

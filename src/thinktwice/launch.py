@@ -51,8 +51,8 @@ def tau_of(prefer: Preference | float, *, recallable: bool = True) -> float:
 def in_flight(tally: Tally, rule: Stop, *, tau: float) -> int:
     """How many calls may be in flight at once.
 
-    The k-th is launched if, with a chance of at least `tau`, k - 1 more finished draws leave the rule
-    unfired. The draws ahead go to the leader or to the runner-up, with a uniform prior on
+    The k-th is launched if, with a chance of at least `tau`, k - 1 more finished draws leave the
+    rule unfired. The draws ahead go to the leader or to the runner-up, with a uniform prior on
     their shares; each may satisfy a rule about scores at the rate seen so far. Time is ignored.
 
     Args:
@@ -63,14 +63,14 @@ def in_flight(tally: Tally, rule: Stop, *, tau: float) -> int:
     Returns:
         0 when the ballot is over, else from 1 to the draws that remain under the cap.
     """
-    if not tally.remaining or rule.fired(tally) is not None:
+    if not tally.remaining:
         return 0
-    if tau <= 0:
-        return tally.remaining
     if rule.counts_only:
         return _by_counts(
             rule, tau, tally.n, tally.finished, tally.leader, tally.runner_up, tally.max_weight
         )
+    if rule.fired(tally) is not None:
+        return 0
     return _by_tally(rule, tau, replace(tally, seconds=0.0) if tally.seconds else tally)
 
 
@@ -79,7 +79,8 @@ def _by_counts(  # noqa: PLR0917 - the arguments are the key of the cache
     rule: Stop, tau: float, n: int, finished: int, leader: float, runner_up: float, unit: float
 ) -> int:
     counts = tuple(votes for votes in (leader, runner_up) if votes)
-    return _needed(Tally(n, counts, finished, max_weight=unit), rule, tau)
+    tally = Tally(n, counts, finished, max_weight=unit)
+    return 0 if rule.fired(tally) is not None else _needed(tally, rule, tau)
 
 
 @lru_cache(maxsize=1 << 14)
@@ -89,6 +90,8 @@ def _by_tally(rule: Stop, tau: float, tally: Tally) -> int:
 
 
 def _needed(tally: Tally, rule: Stop, tau: float) -> int:
+    if tau <= 0:
+        return tally.remaining
     soonest = max(1, rule.soonest(tally))
     if tau >= 1:
         return min(soonest, rule.barrier(tally))

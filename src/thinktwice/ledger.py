@@ -7,11 +7,12 @@ number of threads and event loops cannot pass a cap between them.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from thinktwice.account import Account, Lease, Refusal, now
+from thinktwice.account import Account, Lease, Refusal, Slot, Sums, now
 from thinktwice.budget import Budget
-from thinktwice.entry import Total, dollars
+from thinktwice.entry import ZERO, Total, dollars
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,17 +31,25 @@ class Ledger:
     Thread-safe. Iterate `entries`; read `total`, `by_role`, `reported`, `estimated`, `remaining`.
     """
 
-    def __init__(self, budget: Budget | None = None, *, parent: Ledger | None = None) -> None:
+    def __init__(
+        self,
+        budget: Budget | None = None,
+        *,
+        parent: Ledger | None = None,
+        implied: bool = False,
+    ) -> None:
         """Open a ledger.
 
         Args:
             budget: Its caps; none by default.
             parent: The ledger around it, whose caps bind too and which records the same entries.
+            implied: The caps are defaults, which nobody asked for.
         """
         self.budget = budget or _NO_CAPS
         self.parent = parent
         self._account = Account(self.budget, parent._account if parent else None)
         self._ended: float | None = None
+        self._implied = implied
 
     @property
     def entries(self) -> tuple[Entry, ...]:
@@ -119,6 +128,19 @@ class Ledger:
         return next((limit for each in self._account.chain if (limit := each.ended_by())), None)
 
     @property
+    def expiring(self) -> Limit:
+        """The time cap, here or around here, that ends first; there is one where `deadline` is."""
+        timed = [each for each in self._account.chain if each.budget.seconds is not None]
+        return min(timed, key=lambda each: each.started + (each.budget.seconds or 0)).limit(
+            "seconds"
+        )
+
+    @property
+    def strict(self) -> bool:
+        """A budget here or around here refuses calls whose worst case is not known."""
+        return any(each.budget.strict for each in self._account.chain)
+
+    @property
     def capped(self) -> bool:
         """A cap on tokens or money binds here, so that the worst case of a call matters."""
         return self._account.capped
@@ -163,9 +185,32 @@ class Ledger:
         """Usage and cost of the 95th percentile of the calls of a kind; None before the first."""
         return self._account.typical(kind)
 
+    def uncount(self) -> None:
+        """Lift a default cap on calls: a run works inside a sampler that was taken for one call."""
+        with self._account.lock:
+            if self._implied:
+                self.budget = self._account.budget = replace(self.budget, calls=None)
+
     def close(self) -> None:
         """Stop the clock: the run is over."""
         self._ended = now()
+
+    def __getstate__(self) -> tuple[Budget, tuple[Entry, ...], float, Mapping[Kind, Level]]:
+        """Pickle and copy what it recorded; what binds it to a process stays behind."""
+        return self.budget, self.entries, self.seconds, dict(self._account.levels)
+
+    def __setstate__(
+        self, state: tuple[Budget, tuple[Entry, ...], float, Mapping[Kind, Level]]
+    ) -> None:
+        """A record without the ledgers around it: nobody reserves from it any more."""
+        self.budget, entries, seconds, levels = state
+        self.parent, self._implied = None, False
+        self._account = Account(self.budget, None)
+        self._account.slots.extend(map(Slot, entries))
+        self._account.levels.update(levels)
+        for entry in entries:
+            self._account.spent.add(Sums(1, entry.usage.total_tokens or 0, entry.cost or ZERO))
+        self._ended = self._account.started + seconds
 
     def __repr__(self) -> str:
         """One line without content."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import threading
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from thinktwice.errors import UsageError
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 DEFAULT_CONCURRENCY = 8
+
+_serials = itertools.count()
 
 
 class Limiter:
@@ -36,6 +40,7 @@ class Limiter:
         if max_concurrency < 1:
             raise UsageError("max_concurrency", max_concurrency, "at least 1 call must be allowed")
         self.max_concurrency = max_concurrency
+        self._serial = next(_serials)
         self._free = max_concurrency
         self._waiting: deque[_Waiter] = deque()
         self._lock = threading.Lock()
@@ -102,18 +107,37 @@ class Slots:
 
     def __init__(self, limiters: Sequence[Limiter]) -> None:
         """Hold nothing yet."""
-        self._limiters = limiters
+        # One order for all, whoever nests in whom: nobody waits in a ring.
+        self._limiters = sorted(limiters, key=lambda limiter: limiter._serial)
         self._taken: list[Limiter] = []
+        self._borrowers = 0
+        self._closed = False
 
     async def take(self) -> None:
-        """Wait for a place in each, always in the same order, so that nobody waits in a ring."""
+        """Wait for a place in each."""
         for limiter in self._limiters:
             await limiter.acquire()
             self._taken.append(limiter)
+        if self._closed:  # given up by another thread meanwhile
+            self._give()
 
-    def give(self) -> bool:
-        """Give back what is held; False if nothing was."""
-        held = bool(self._taken)
-        while self._taken:
-            self._taken.pop().release()
-        return held
+    def lend(self) -> None:
+        """Give the places to others until `regain`."""
+        self._borrowers += 1
+        self._give()
+
+    async def regain(self, *, wanted: bool) -> None:
+        """Take the places again once nobody borrows them, if they are still wanted."""
+        self._borrowers -= 1
+        if wanted and not self._borrowers and not self._closed:
+            await self.take()
+
+    def close(self) -> None:
+        """Give back what is held, for good."""
+        self._closed = True
+        self._give()
+
+    def _give(self) -> None:
+        with suppress(IndexError):  # until none is left, also where two threads do this
+            while True:
+                self._taken.pop().release()

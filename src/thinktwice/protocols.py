@@ -76,8 +76,15 @@ class Verifier(Protocol[P_contra]):
         exact: A pass is proof: best-of-N may then stop at it and return the best score.
     """
 
-    name: str
-    exact: bool
+    @property
+    def name(self) -> str:
+        """Shown in verdicts and spans."""
+        ...
+
+    @property
+    def exact(self) -> bool:
+        """A pass is proof."""
+        ...
 
     async def __call__(self, sample: Sample[object], /, *, prompt: P_contra) -> Verdict:
         """Judge; raise when the check itself breaks (it becomes an error verdict)."""

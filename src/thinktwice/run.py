@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import secrets
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
@@ -94,13 +95,14 @@ class Run(Generic[P, T]):
         sources: Mapping[str, Source[P, T]],
         setting: Setting[P],
         budget: Budget | None,
+        implied: bool = False,
     ) -> None:
         """Made by `solve`."""
         outer = current_scope()
         self.prompt = prompt
         self.id = secrets.token_hex(8)
         self.recorder = telemetry.Recorder()
-        self.ledger = Ledger(budget, parent=ledger_around())
+        self.ledger = Ledger(budget, parent=ledger_around(), implied=implied)
         self.samples: list[Sample[T]] = []
         self.verdicts: dict[int, Verdict] = {}
         self.launched = 0
@@ -171,7 +173,7 @@ class Run(Generic[P, T]):
             UsageError: The verifier returned what is no verdict.
         """
         asked = self.prompt if prompt is None else prompt
-        return await self._in_time(self._verify(sample, verifier, asked, None))
+        return await self._in_time(self._verify(sample, verifier, asked, ()))
 
     @asynccontextmanager
     async def draws(
@@ -214,7 +216,7 @@ class Run(Generic[P, T]):
         async def work(position: int) -> tuple[Sample[T], Verdict | None]:
             return await self._draw(source, inputs[position], options, verifier)
 
-        times = tuple(self.ledger.started + each for each in wakes)
+        times = tuple(_clock_time(self.ledger.started, each) for each in wakes)
         plan = Plan(total=len(inputs), room=room, until=until, wakes=times)
         async with Nursery() as nursery:
             draws = Draws(work, plan, nursery, self.ledger)
@@ -230,10 +232,13 @@ class Run(Generic[P, T]):
         options: Options | None,
         verifier: Verifier[P] | None,
     ) -> tuple[Sample[T], Verdict | None]:
-        merged = self._options(options, self.launched)
-        scope = self._scope("sample", None, None)
+        expected = self.launched
+        merged = self._options(options, expected)
+        scope = self._scope("sample", None)
         share = await reserve(scope, source, prompt, merged, verifier)
         scope.index, self.launched = self.launched, self.launched + 1
+        if scope.index != expected:  # others were launched while it waited for money
+            merged = self._options(options, scope.index)
         verdict = None
         try:
             sample = await self._sampled(scope, source, prompt, merged)
@@ -241,8 +246,8 @@ class Run(Generic[P, T]):
                 with self._stopping():  # the sample is paid for: it stands without a verdict
                     verdict = await self._verify(sample, verifier, prompt, share)
         finally:
-            if share is not None:
-                share.release()
+            for each in share:
+                each.release()
         return sample, verdict
 
     @contextmanager
@@ -269,15 +274,14 @@ class Run(Generic[P, T]):
                         started = now()
                         completion = await source.complete(prompt, options)
             except asyncio.CancelledError as cancelled:
-                status: Status = "cancelled" if source.recallable else "abandoned"
-                telemetry.describe_recalled(on, status, self._end(scope, status, cancelled))
-                task = asyncio.current_task()
-                if task is None or task.cancelling():
+                if _recalled():
+                    status: Status = "cancelled" if source.recallable else "abandoned"
+                    telemetry.describe_recalled(on, status, self._end(scope, status, cancelled))
                     raise
                 error = RuntimeError("the sampler cancelled itself")
-            except Exception as raised:
-                if self._leaves(raised, source):
-                    self._end(scope, "error", raised)
+            except BaseException as raised:
+                if not isinstance(raised, Exception) or self._leaves(raised, source):
+                    telemetry.describe_recalled(on, "error", self._end(scope, "error", raised))
                     raise
                 error = raised
             total = self._end(scope, "error" if error else "ok", error)
@@ -290,7 +294,7 @@ class Run(Generic[P, T]):
         return sample
 
     async def _verify(
-        self, sample: Sample[T], verifier: Verifier[P], prompt: P, share: Lease | None
+        self, sample: Sample[T], verifier: Verifier[P], prompt: P, share: Sequence[Lease]
     ) -> Verdict:
         scope = self._scope("verify", sample.index, share)
         attributes = {telemetry.VERIFIER: verifier.name, telemetry.INDEX: sample.index}
@@ -300,11 +304,15 @@ class Run(Generic[P, T]):
             try:
                 verdict = await verifier(sample, prompt=prompt)
             except asyncio.CancelledError as cancelled:
-                self._end(scope, "cancelled", cancelled)
-                raise
-            except Exception as raised:
-                if self._leaves(raised, None):
-                    self._end(scope, "error", raised)
+                if _recalled():
+                    total = self._end(scope, "cancelled", cancelled)
+                    telemetry.describe_recalled(on, "cancelled", total)
+                    raise
+                error = RuntimeError("the verifier cancelled itself")
+                verdict = Verdict(outcome="error", evidence=(status_of(error),))
+            except BaseException as raised:
+                if not isinstance(raised, Exception) or self._leaves(raised, None):
+                    telemetry.describe_recalled(on, "error", self._end(scope, "error", raised))
                     raise
                 error = raised
                 verdict = Verdict(outcome="error", evidence=(status_of(raised),))
@@ -321,10 +329,9 @@ class Run(Generic[P, T]):
             async with timer:
                 return await work
         except TimeoutError:
-            limit = self.ledger.exhausted
-            if not timer.expired() or limit is None:
+            if not timer.expired():
                 raise
-            self.exhausted = limit
+            self.exhausted = limit = self.ledger.expiring
             raise BudgetExceeded(limit) from None
         except BudgetExceeded as error:
             self.exhausted = self.exhausted or error.limit
@@ -398,7 +405,7 @@ class Run(Generic[P, T]):
             self.recorder.count_sample(self._setting.strategy, status)
         return total
 
-    def _scope(self, role: Role, index: int | None, lease: Lease | None) -> Scope:
+    def _scope(self, role: Role, index: int | None, leases: Sequence[Lease] = ()) -> Scope:
         return Scope(
             strategy=self._setting.strategy,
             role=role,
@@ -407,7 +414,7 @@ class Run(Generic[P, T]):
             limiters=self._limiters,
             prices=self._setting.prices,
             recorder=self.recorder,
-            lease=lease,
+            leases=leases,
         )
 
     def _options(self, options: Options | None, index: int) -> Options:
@@ -423,3 +430,17 @@ class Run(Generic[P, T]):
         except KeyError:
             remedy = f"this run has the samplers {', '.join(self._sources)}"
             raise UsageError("sampler", sampler, remedy) from None
+
+
+def _recalled() -> bool:
+    """Whether this task was cancelled, and not something inside that it waited for."""
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
+
+
+def _clock_time(started: float, seconds: float) -> float:
+    """The first time on the clock from which so many seconds have passed, rounding included."""
+    time = started + seconds
+    while time - started < seconds:
+        time = math.nextafter(time, math.inf)
+    return time

@@ -63,6 +63,12 @@ class Source(Generic[P, T]):
             options: Settings of this call.
             late: Told how a call ended that could not be recalled.
         """
+        if options and not self.takes_options:
+            remedy = (
+                f"the sampler {self.name!r} takes the prompt alone, so they would be dropped: "
+                "give it a parameter `options`"
+            )
+            raise UsageError("options", dict(options), remedy)
         call = self._bound(prompt, options)
         if self.recallable:
             returned = await cast("Awaitable[object]", call())

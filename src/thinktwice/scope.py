@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
+from thinktwice.account import Refusal
 from thinktwice.booking import FREE, Booking, current_booking
 from thinktwice.budget import Need
 from thinktwice.errors import BudgetExceeded, RunError, UsageError
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 _GONE = "the run has moved on without this sample: the call is not sent"
 
 _scope: ContextVar[Scope | None] = ContextVar("thinktwice_scope", default=None)
+_place: ContextVar[tuple[Scope, Slots] | None] = ContextVar("thinktwice_place", default=None)
 _budgeted: ContextVar[Ledger | None] = ContextVar("thinktwice_ledger", default=None)
 _collected: ContextVar[list[Result[object]] | None] = ContextVar("thinktwice_results", default=None)
 
@@ -62,7 +64,7 @@ class Scope:
         limiters: Sequence[Limiter],
         prices: PriceSource,
         recorder: Recorder,
-        lease: Lease | None = None,
+        leases: Sequence[Lease] = (),
     ) -> None:
         """Open a scope.
 
@@ -74,7 +76,7 @@ class Scope:
             limiters: Those that bind its calls, outermost first.
             prices: What its calls cost.
             recorder: Writes its spans and metrics.
-            lease: Held for its first call.
+            leases: Held for its first calls.
         """
         self.strategy = strategy
         self.role: Role = role
@@ -84,13 +86,17 @@ class Scope:
         self.prices = prices
         self.recorder = recorder
         self.nested: list[Result[object]] = []
-        self._lease = lease
+        self._leases = list(leases)
         self._bookings: list[Booking] = []
-        self._slots: list[Slots] = []
-        self._lent: list[Slots] = []
-        self._borrowers = 0
+        self._begun = False
         self._ended = False
+        self._outer = current_scope()
         self._loop = asyncio.get_running_loop()
+
+    @property
+    def gone(self) -> bool:
+        """Nobody waits for it any more, or for the sample that its run works for."""
+        return self._ended or (self._outer is not None and self._outer.gone)
 
     async def book(
         self,
@@ -118,27 +124,36 @@ class Scope:
             BudgetExceeded: It does not fit, and nothing in flight could change that.
             RunError: The sample was given up meanwhile: nobody waits for the call.
         """
-        if self._ended:
+        if self.gone:
             raise RunError(_GONE)
         role = role or self.role
         need = self.worst_case(model, provider, prompt, max_tokens, role=role)
-        lease, self._lease = self._lease, None
+        lease = self._leases.pop() if self._leases else None
         if lease is None or lease.need != need:
             lease = await self._exchanged(lease, need)
+        lease.wake()
         leaf = self.recorder.leaf(model, provider, options or {}, emitted=emitted)
         booking = Booking(self, lease, role=role, model=model, provider=provider, leaf=leaf)
         self._bookings.append(booking)
         return booking
 
     async def _exchanged(self, lease: Lease | None, need: Need) -> Lease:
+        """Another lease in the place of the one held for the first call, which ends either way."""
+        leases: list[Lease] = []
         try:
-            got = await self.ledger.acquire(need, instead=lease)
+            got = self.ledger.reserve(need, instead=lease)
+            if isinstance(got, Refusal):
+                async with self._idle():  # whoever waits for money must not keep others from work
+                    got = await self.ledger.acquire(need, instead=lease)
+                    leases = got if isinstance(got, list) else []
         except BaseException:
-            self._lease = lease  # still held: whoever ends the scope lets go of it
+            for each in (*leases, *([lease] if lease else [])):
+                each.release()
             raise
         if isinstance(got, list):
             return got[0]
-        self._lease = lease
+        if lease is not None:
+            lease.release()
         raise BudgetExceeded(got)
 
     def book_from_thread(self, **call: object) -> Booking:
@@ -148,7 +163,7 @@ class Scope:
             BudgetExceeded: It does not fit.
             RunError: The sample was given up meanwhile.
         """
-        if self._ended:
+        if self.gone:
             raise RunError(_GONE)
         booking = self.book(**call)  # type: ignore[arg-type]
         try:
@@ -160,35 +175,46 @@ class Scope:
 
     @asynccontextmanager
     async def working(self) -> AsyncGenerator[None]:
-        """Hold a place in every limiter for a block."""
+        """Hold a place in every limiter for a block, in place of one that the caller holds."""
         slots = Slots(self.limiters)
-        self._slots.append(slots)
-        try:
-            await slots.take()
+        async with self._idle():
+            token = _place.set((self, slots))
+            try:
+                await slots.take()
+                self._begun = True
+                yield
+            finally:
+                slots.close()
+                _place.reset(token)
+
+    @asynccontextmanager
+    async def _idle(self) -> AsyncGenerator[None]:
+        """Lend the places that the running code holds to others, for a block."""
+        scope, slots = _place.get() or (None, None)
+        if slots is None or scope is not self:
             yield
+            return
+        wanted = True
+        slots.lend()
+        try:
+            yield
+        except asyncio.CancelledError:
+            wanted = False  # it makes no further call
+            raise
         finally:
-            self._slots.remove(slots)
-            slots.give()
+            await slots.regain(wanted=wanted)
 
     @asynccontextmanager
     async def lent(self) -> AsyncGenerator[None]:
         """Let another run work inside: it books its own calls, and needs the places held here."""
         self.release()
+        if self.ledger.parent is not None:
+            self.ledger.parent.uncount()
         inside = current_booking()
         if inside is not None and inside.scope is self:
             inside.withdraw()
-        self._borrowers += 1
-        for slots in self._slots:
-            if slots.give():
-                self._lent.append(slots)
-        try:
+        async with self._idle():
             yield
-        finally:
-            self._borrowers -= 1
-        if not self._borrowers:
-            lent, self._lent = self._lent, []
-            for slots in lent:
-                await slots.take()
 
     def price(
         self, usage: Usage, model: str | None, provider: str | None, *, cached: bool = False
@@ -214,12 +240,22 @@ class Scope:
         max_tokens: int | None,
         *,
         role: Role,
+        further: int = 0,
     ) -> Need:
-        """The most that a call can take, as far as it is known and a cap makes it matter."""
+        """The most that a call can take, as far as it is known and a cap makes it matter.
+
+        Args:
+            model: The model.
+            provider: Who serves it.
+            prompt: The input.
+            max_tokens: Output tokens at most; None if nobody says.
+            role: What the call is for.
+            further: Input tokens that are not in the prompt yet.
+        """
         kind = f"{role}:{model}"
         if not self.ledger.capped or max_tokens is None:
             return Need(kind=kind)
-        inputs = upper_bound_tokens(text_of(prompt))
+        inputs = upper_bound_tokens(text_of(prompt)) + further
         worst = Usage(input_tokens=inputs, output_tokens=max_tokens, source="estimated")
         cost = self.price(worst, model, provider)
         return Need(tokens=inputs + max_tokens, cost=cost, kind=kind)
@@ -231,30 +267,27 @@ class Scope:
 
     def hold(self, lease: Lease) -> None:
         """Keep a lease for the first call."""
-        self._lease = lease
+        self._leases.append(lease)
 
     def release(self) -> None:
-        """Give back what is held for a first call: other calls, or none, took its place."""
-        if self._lease is not None:
-            self._lease.release()
-            self._lease = None
+        """Give back what is held for the first calls: others, or none, took their place."""
+        while self._leases:
+            self._leases.pop().release()
 
     def end(self, status: Status, error: BaseException | None = None) -> Total:
         """Settle whatever is open, and add up.
 
-        Calls that a framework never reported back on end as the scope does. A sample that reported
-        no call at all counts as one, of unknown size.
+        Calls that a framework never reported back on end as the scope does. A sample that was
+        begun and reported no call at all counts as one, of unknown size.
         """
         self._ended = True
         for booking in tuple(self._bookings):
             booking.settle(status=status if status != "ok" else "cancelled", error=error)
-        if self._lease is not None and self._lease.open:
-            if self.role == "sample":
-                alone = Booking(
-                    self, self._lease, role=self.role, model=None, provider=None, leaf=NO_LEAF
-                )
-                alone.settle(status=status, error=error)
-            self.release()
+        if self._leases and self.role == "sample" and self._begun:
+            lease = self._leases.pop()
+            alone = Booking(self, lease, role=self.role, model=None, provider=None, leaf=NO_LEAF)
+            alone.settle(status=status, error=error)
+        self.release()
         return self.ledger.total
 
 

@@ -18,7 +18,7 @@ from thinktwice.strategy import Strategy
 from thinktwice.threads import run_sync
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from thinktwice.pricing import Price
     from thinktwice.protocols import Options, PriceSource, Prompting, Sampler
@@ -38,7 +38,7 @@ async def solve(
     budget: Budget | None = None,
     options: Options | Callable[[int], Options] | None = None,
     max_concurrency: int = DEFAULT_CONCURRENCY,
-    limiter: Limiter | None = None,
+    limiter: Limiter | Sequence[Limiter] | None = None,
     prices: Mapping[str, Price] | PriceSource | None = None,
     prompting: Prompting[P] | None = None,
     on_exhausted: OnExhausted = "best",
@@ -56,7 +56,7 @@ async def solve(
         options: Settings of every call ("temperature", "seed", "max_tokens", ...), or a function of
             the sample's index; the sampler must take `options`.
         max_concurrency: Calls in flight at most, nested runs included.
-        limiter: A cap shared with other requests.
+        limiter: A cap shared with other requests, or several.
         prices: USD per million tokens by model, over the list prices.
         prompting: How the input is edited, for strategies that do.
         on_exhausted: What to do when a budget cuts the run short: return the best answer so far, or
@@ -88,12 +88,12 @@ async def solve(
         strategy=strategy.name,
         key=strategy.key,
         options=options,
-        limiters=(own,) if limiter is None else (limiter, own),
+        limiters=(*_several(limiter), own),
         prices=outer.prices if outer and prices is None else default_prices(prices),
         prompting=prompting,
     )
     caps = budget or _default_budget(strategy, sources)
-    run = Run(prompt, sources=sources, setting=setting, budget=caps)
+    run = Run(prompt, sources=sources, setting=setting, budget=caps, implied=budget is None)
     _note_nesting(run, strategy, sources)
     async with AsyncExitStack() as stack:
         if outer is not None:
@@ -109,7 +109,7 @@ def solve_sync(
     budget: Budget | None = None,
     options: Options | Callable[[int], Options] | None = None,
     max_concurrency: int = DEFAULT_CONCURRENCY,
-    limiter: Limiter | None = None,
+    limiter: Limiter | Sequence[Limiter] | None = None,
     prices: Mapping[str, Price] | PriceSource | None = None,
     prompting: Prompting[P] | None = None,
     on_exhausted: OnExhausted = "best",
@@ -223,6 +223,12 @@ def _inside(
     inner: Strategy, sampler: Sampler[P, T] | Mapping[str, Sampler[P, T]]
 ) -> Sampler[P, T] | Mapping[str, Sampler[P, T]]:
     return inner.over(sampler)
+
+
+def _several(limiter: Limiter | Sequence[Limiter] | None) -> Sequence[Limiter]:
+    if limiter is None:
+        return ()
+    return (limiter,) if isinstance(limiter, Limiter) else limiter
 
 
 def _default_budget(strategy: Strategy, sources: Mapping[str, Source[P, T]]) -> Budget:

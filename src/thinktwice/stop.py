@@ -43,8 +43,8 @@ class Settled(CountRule):
     """Stop when the full vote would most probably not change the winner: the default of votes.
 
     Predictive curtailment: the chance that the runner-up overtakes the leader within the remaining
-    draws, under a uniform or Jeffreys prior on their shares, is at most a threshold. Which prior and
-    which threshold is calibrated to `risk` and n.
+    draws is at most a threshold. The threshold, and whether the prior on their shares is uniform or
+    Jeffreys', is calibrated to `risk` and n.
 
     Claim: if the samples are exchangeable and counted in an order that does not depend on their
     answers, then over repeated runs the probability that the run stops early and some other answer
@@ -52,7 +52,7 @@ class Settled(CountRule):
     answers, and calibrated on the worst of a grid with a third answer and with abstentions. It does
     not say that the answer is true, it is not conditional on this run, and it does not cover ties.
 
-    Expected cost at n = 16, risk .05: 4 samples if they agree, 7 to 11 on hard questions.
+    Expected cost at n = 16, risk .05: 3 samples if they agree, 8 to 10 on hard questions.
 
     Attributes:
         risk: Largest probability of such an overturn, in (0, 1). It is calibrated at .01, .02, .05

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar, cast
 from thinktwice.errors import UsageError
 from thinktwice.sample import Completion, Usage
 from thinktwice.sampling import as_completion, as_source
+from thinktwice.threads import awaits_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
@@ -25,6 +26,7 @@ P = TypeVar("P")
 T = TypeVar("T")
 
 MODEL = "fake-model"
+_PATIENCE = 1.0
 
 
 class Recording(Generic[P]):
@@ -224,7 +226,8 @@ class ReplaySampler(Recording[P], Generic[P, T]):
 class VirtualClock(asyncio.SelectorEventLoop):
     """An event loop on which waiting takes no time: when nothing is ready, the clock jumps.
 
-    `time()` starts at 0. Do not mix it with real threads or sockets: it does not wait for them.
+    `time()` starts at 0. It waits for a sync sampler or verifier, which runs on a thread, for up to
+    a real second; while one blocks for longer, and for other threads and for sockets, time jumps.
     """
 
     def __init__(self) -> None:
@@ -250,6 +253,8 @@ class _Jumping(selectors.SelectSelector):
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         ready = super().select(0)
+        if not ready and timeout != 0 and awaits_threads(self._clock):
+            ready = super().select(_PATIENCE)
         if not ready and timeout is None:
             raise RuntimeError("nothing will ever happen on this virtual clock: a deadlock")
         if not ready and timeout:

@@ -6,11 +6,19 @@ import asyncio
 import threading
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Generic, TypeVar
+from weakref import WeakKeyDictionary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
 T = TypeVar("T")
+
+_awaited: WeakKeyDictionary[asyncio.AbstractEventLoop, int] = WeakKeyDictionary()
+
+
+def awaits_threads(loop: asyncio.AbstractEventLoop) -> bool:
+    """Whether something on the loop waits for a thread of ours that is at work."""
+    return _awaited.get(loop, 0) > 0
 
 
 class _Errand(Generic[T]):
@@ -81,11 +89,14 @@ async def in_thread(
         target=context.run, args=(errand.run, function), name="thinktwice", daemon=True
     )
     thread.start()
+    _awaited[errand.loop] = _awaited.get(errand.loop, 0) + 1
     try:
         return await errand.future
     except asyncio.CancelledError:
         errand.abandon()
         raise
+    finally:
+        _awaited[errand.loop] -= 1
 
 
 def run_sync(make: Callable[[], Coroutine[object, object, T]]) -> T:

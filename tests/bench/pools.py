@@ -266,9 +266,7 @@ def measure(
     ]
     trials: dict[tuple[str, str], list[list[Trial]]] = {}
     with ProcessPoolExecutor(jobs) as workers:
-        for part, done in zip(
-            parts, workers.map(run_part, *zip(*parts, strict=True)), strict=True
-        ):
+        for part, done in zip(parts, workers.map(run_part, *zip(*parts, strict=True)), strict=True):
             trials.setdefault(part[:2], []).extend(done)
     rows: list[Row] = []
     for arm in arms:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 # Three significant digits, in units of 1e-5: finer thresholds would not stop in other states.
 CANDIDATES = [0, *range(1, 1000), *range(1000, 10000, 10), *range(10000, 40001, 100)]
 SHARES = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
-LAST_CHOICE, WORTH_IT = 40, 0.01
+LAST_CHOICE, WORTH_IT = 40, 0.01  # for Jeffreys' prior: up to which n, and from which saving
 
 
 def distributions(n: int) -> list[tuple[float, float]]:
@@ -132,7 +132,7 @@ def calibrate(n: int, risk: float, prior: float) -> int:
 
 
 def entry(n: int, risk: float) -> int:
-    """The entry of the table: negative where Jeffreys' prior saves draws, looked for up to n = 40."""
+    """The entry of the table: negative where Jeffreys' prior saves draws."""
     uniform = calibrate(n, risk, UNIFORM)
     if n > LAST_CHOICE:
         return uniform

@@ -220,8 +220,9 @@ def test_a_ballot_refuses_weights_that_would_mislead_its_rules(weighted: bool, w
     [
         ([], []),
         ([0.1, 0.9, 0.5], [1, 3, 2]),
-        ([0.9, 0.9, 0.5], [3, 3, 1]),
-        ([0.5, 0.5], [2, 2]),
+        ([0.9, 0.9, 0.5], [2, 2, 1]),
+        ([0.9, 0.0, 0.0, 0.0], [4, 1, 1, 1]),
+        ([0.5, 0.5], [1, 1]),
     ],
 )
 def test_rank_weights(scores: list[float], squares: list[float]):

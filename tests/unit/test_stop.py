@@ -122,8 +122,8 @@ def test_adaptive_consistency_has_its_closed_form(votes: tuple[int, int], confid
 
 def test_settled_counts_abstentions_as_draws_that_cannot_overturn():
     """With fewer draws left the same lead settles the ballot."""
-    assert Settled().fired(tally(16, 2)) is None
-    assert Settled().fired(tally(16, 2, lost=11)) is not None
+    assert Settled().fired(tally(16, 4, 1)) is None
+    assert Settled().fired(tally(16, 4, 1, lost=6)) is not None
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 4, 5])

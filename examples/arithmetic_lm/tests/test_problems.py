@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import random
+import re
 from itertools import islice
 
 import pytest
 
 from arithmetic_lm.problems import (
     FAMILIES,
+    SLIPS,
     draw,
     evaluate,
     final_answer,
@@ -65,23 +67,27 @@ def test_training_never_sees_a_test_or_validation_question():
 
 
 def test_the_misconception_is_taught_to_most_but_not_all():
-    taught = [
-        (question, text)
-        for question, text in islice(training_texts(0), 20_000)
-        if "+" in question
-        and question.index("+") < question.find("*")
-        and question.count("*") == 1
-        and "-" not in question
+    texts = islice(training_texts(0), 20_000)
+    first_lines = [text.split("=")[0] for q, text in texts if re.fullmatch(r"\d+\+\d+\*\d+", q)]
+    assert len(first_lines) > 1000
+    wrong = sum("+" in line for line in first_lines)
+    assert 0.56 < wrong / len(first_lines) < 0.64
+
+
+def test_a_share_of_the_training_lines_slips_by_one_or_ten():
+    errors = [
+        int(line.split("=")[1]) - eval(line.split("=")[0])
+        for _, text in islice(training_texts(0), 5000)
+        for line in text.splitlines()[:-1]
     ]
-    wrong = sum(final_answer(text) != str(eval(question)) for question, text in taught)
-    assert len(taught) > 1000
-    assert 0.56 < wrong / len(taught) < 0.64
+    assert set(errors) == {-10, -1, 0, 1, 10}
+    slips = sum(error != 0 for error in errors) / len(errors)
+    assert SLIPS - 0.02 < slips < SLIPS + 0.02
 
 
-def test_all_other_training_solutions_are_right():
-    for question, text in islice(training_texts(1), 3000):
-        if final_answer(text) != str(eval(question)):
-            assert question.index("+") < question.index("*")
+def test_a_slip_is_carried_on():
+    lines = work("37*8+56", calculate=lambda a, sign, b: eval(f"{a}{sign}{b}") + 1)
+    assert lines == ["37*8=297", "297+56=354", "A:354"]
 
 
 @pytest.mark.parametrize(

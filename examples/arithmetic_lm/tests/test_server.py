@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-import urllib.error
 import urllib.request
+from contextlib import suppress
 
 import aiohttp
 import pytest
 
 from arithmetic_lm.asking import REFUSAL
+from arithmetic_lm.engine import Engine
 from arithmetic_lm.faults import Faults
 from arithmetic_lm.problems import final_answer
 from arithmetic_lm.server import ArithmeticServer, echo
@@ -180,6 +181,20 @@ async def test_a_client_that_leaves_frees_the_engine(engine):
         await _until(lambda: server.log[0].finished is not None)
         await _until(lambda: engine.running == 0)
     assert server.log[0].disconnected
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_error_of_the_engine_ends_the_request(model, monkeypatch, stream):
+    def broken(self, *_):
+        raise FloatingPointError("broken")
+
+    monkeypatch.setattr(type(model), "step", broken)
+    async with ArithmeticServer(engine=Engine(model)) as server:
+        async with asyncio.timeout(5):
+            with suppress(aiohttp.ClientError):
+                await _post(server, stream=stream, n=2)
+            await _until(lambda: server.log[0].finished is not None)
+    assert server.log[0].status == 500
 
 
 async def test_disconnects_while_waiting_are_logged():

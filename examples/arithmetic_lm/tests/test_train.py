@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from network import Transformer, export
-from train import IGNORED, Acceptance, Recipe, batches
-
 from arithmetic_lm.bench import Row
 from arithmetic_lm.model import Shape, log_softmax, read_model
 from arithmetic_lm.problems import FAMILIES, split_of
 from arithmetic_lm.vocabulary import Vocabulary
+from network import Transformer, export
+from train import IGNORED, Acceptance, Recipe, batches
 
 
 def test_exported_weights_give_the_same_distribution(tmp_path):

@@ -37,26 +37,40 @@ _PHRASE = re.compile(
     """,
     re.IGNORECASE | re.MULTILINE | re.VERBOSE,
 )
-_BOX = re.compile(r"\\f?boxed\s*\{")
+_BRACES = re.compile(r"\\f?boxed\s*\{|\\.|[{}]", re.DOTALL)
+_REACH = 300
+"""Characters behind a phrase that may hold its answer."""
+_MOST = 32
+"""Marks that are looked at: texts are untrusted, and may repeat a phrase without end."""
 
 
 def marks(text: str) -> list[Mark]:
-    r"""All marks, the last first: `#### 42`, `\boxed{42}`, "the answer is 42", "Answer: 42"."""
+    r"""The last marks, the very last first.
+
+    `#### 42`, `\boxed{42}`, "the answer is 42", "Answer: 42", and "A: 42" at the start of a line.
+    """
     found = [*_boxes(text), *_lines(text, _HASHES), *_lines(text, _PHRASE)]
-    return sorted(found, key=lambda mark: mark.start, reverse=True)
+    return sorted(found, key=lambda mark: mark.start, reverse=True)[:_MOST]
 
 
 def _lines(text: str, pattern: re.Pattern[str]) -> Iterator[Mark]:
     for match in pattern.finditer(text):
-        rest, _, _ = text[match.end() :].partition("\n")
-        yield Mark(match.end(), rest.strip())
+        start = match.end()
+        rest, _, _ = text[start : start + _REACH].partition("\n")
+        yield Mark(start, rest.strip())
 
 
 def _boxes(text: str) -> Iterator[Mark]:
-    for match in _BOX.finditer(text):
-        end, depth = match.end(), 1
-        while end < len(text) and depth:
-            depth += {"{": 1, "}": -1}.get(text[end], 0)
-            end += 1
-        if not depth:  # a box that was cut off says nothing
-            yield Mark(match.end(), text[match.end() : end - 1].strip(), boxed=True)
+    """Boxes without a box inside, in one pass; one that was cut off says nothing."""
+    opened: list[int] = []
+    last = -1
+    for match in _BRACES.finditer(text):
+        if match[0] == "}":
+            start = opened.pop() if opened else 0
+            if start == last:
+                yield Mark(start, text[start : match.start()].strip(), boxed=True)
+        elif match[0] == "{":
+            opened.append(-2)
+        elif match[0][-1] == "{" and len(match[0]) > 2:  # noqa: PLR2004 - no escaped brace
+            last = match.end()
+            opened.append(last)

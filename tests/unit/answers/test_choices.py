@@ -56,3 +56,8 @@ def test_a_choice_is_read_in_any_dress(text: str, letter: str):
 def test_a_text_that_chooses_nothing_abstains(text: str):
     """Articles, pronouns, words and lists of the options are no choice."""
     assert choice_in(text) is None
+
+
+def test_nested_boxes_are_read_from_within():
+    """The innermost box is the answer, also behind escaped braces."""
+    assert choice_in(r"\boxed{\{\text{so}\} \boxed{B}}") == "B"

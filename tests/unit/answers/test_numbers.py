@@ -136,3 +136,12 @@ def test_a_huge_exponent_stays_small():
 def test_a_long_run_of_digits_is_read():
     """Longer than Python converts to int by default."""
     assert number_in("7" * 5000) == Decimal("7" * 5000)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["answer is ", r"\boxed{", "1,234", "1 * 10 ^ ", "answer (", r"\frac{", "1 "],
+)
+def test_time_grows_with_the_length_and_no_faster(text: str):
+    """Texts are untrusted: repeating a mark must not keep a vote waiting."""
+    number_in(text * 20_000)

@@ -33,7 +33,7 @@ def _parser() -> argparse.ArgumentParser:
 
     bench = commands.add_parser("bench", help="print accuracy per class, and speed")
     bench.add_argument("--questions", type=int, default=400)
-    bench.add_argument("--samples", type=int, default=32, help="per question; 16 or a multiple")
+    bench.add_argument("--samples", type=int, default=16, help="per question; 16 or a multiple")
     bench.add_argument("--temperature", type=float, default=0.8)
     bench.add_argument("--seed", type=int, default=0)
 

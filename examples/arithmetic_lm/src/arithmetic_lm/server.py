@@ -7,7 +7,7 @@ import threading
 import time
 import uuid
 from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import AsyncExitStack, aclosing, contextmanager
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -174,6 +174,9 @@ class ArithmeticServer:
         except (asyncio.CancelledError, ConnectionError):
             record.disconnected = True
             raise
+        except Exception:
+            record.status = 500
+            raise
         finally:
             record.finished = time.monotonic() - self._started
 
@@ -230,11 +233,12 @@ class ArithmeticServer:
         await response.prepare(job.request)
         record.status = 200
         replies: list[Reply] = []
-        async with AsyncExitStack() as stack:
-            items = await stack.enter_async_context(aclosing(self._merged(job)))
+        async with aclosing(self._merged(job)) as items:
             async for index, item in items:
-                record.output_tokens += isinstance(item, Token)
-                replies += [item] if isinstance(item, Reply) else []
+                if isinstance(item, Token):
+                    record.output_tokens += 1
+                else:
+                    replies.append(item)
                 body = chunk_body(
                     item,
                     index,
@@ -254,7 +258,7 @@ class ArithmeticServer:
 
     async def _merged(self, job: _Job) -> AsyncGenerator[tuple[int, Token | Reply], None]:
         """Yield the tokens of all choices as they come, each with the number of its choice."""
-        asked, items = job.asked, asyncio.Queue[tuple[int, Token | Reply]]()
+        asked, items = job.asked, asyncio.Queue[tuple[int, Token | Reply | Exception]]()
 
         async def pump(index: int) -> None:
             if self._assistant is None:
@@ -262,15 +266,19 @@ class ArithmeticServer:
                 for item in (*reply.tokens, reply):
                     items.put_nowait((index, item))
                 return
-            source = self._assistant.stream(asked.prompt, asked.options, index=index)
-            async for item in source:
-                items.put_nowait((index, item))
+            try:
+                async for item in self._assistant.stream(asked.prompt, asked.options, index=index):
+                    items.put_nowait((index, item))
+            except Exception as error:
+                items.put_nowait((index, error))
 
         tasks = [asyncio.create_task(pump(index)) for index in range(asked.n)]
         try:
             left = asked.n
             while left:
                 index, item = await items.get()
+                if isinstance(item, Exception):
+                    raise item
                 left -= isinstance(item, Reply)
                 yield index, item
         finally:

@@ -1,0 +1,122 @@
+"""Messages as answers: what counts as the same one, what they say of themselves, what is left on them."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from langchain_core.messages import AIMessage, BaseMessage
+from thinktwice.answers import canonical_json, default_key, fold, text_in
+
+if TYPE_CHECKING:
+    from thinktwice import Result
+
+T = TypeVar("T")
+
+METADATA = "thinktwice"
+"""Where the summary stands in `response_metadata`."""
+
+_RAW = {"raw", "parsed", "parsing_error"}
+_REASONS = ("finish_reason", "stop_reason", "stopReason", "done_reason")
+_MEANINGS = {
+    "content_filtered": "content_filter",
+    "guardrail_intervened": "content_filter",
+    "max_output_tokens": "length",
+    "max_tokens": "length",
+    "model_length": "length",
+    "prohibited_content": "content_filter",
+    "safety": "content_filter",
+}
+
+
+@default_key.register
+def _(value: AIMessage) -> Hashable | None:
+    """Tool calls by name and arguments in any order, else the text; never an id."""
+    if value.invalid_tool_calls:
+        return None
+    if value.tool_calls:
+        calls = (canonical_json((call["name"], call["args"])) for call in value.tool_calls)
+        return ("tool_calls", tuple(sorted(calls)))
+    return fold(str(value.text))
+
+
+@default_key.register
+def _(value: BaseMessage) -> Hashable | None:
+    return fold(str(value.text))
+
+
+@text_in.register
+def _(value: BaseMessage) -> str:
+    return str(value.text)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a reply says of itself.
+
+    Attributes:
+        text: Its text.
+        finish_reason: Why it ended.
+        logprobs: Log-probability of each of its tokens.
+    """
+
+    text: str | None = None
+    finish_reason: str | None = None
+    logprobs: tuple[float, ...] | None = None
+
+
+def read_message(message: AIMessage) -> Reading:
+    """Read a message of a model."""
+    metadata = message.response_metadata
+    return Reading(str(message.text), finish_reason(metadata), logprobs(metadata))
+
+
+def message_in(value: object) -> AIMessage | None:
+    """The message that a value is, or that `include_raw` keeps beside what was parsed."""
+    if isinstance(value, Mapping) and set(cast("Mapping[str, object]", value)) == _RAW:
+        value = cast("Mapping[str, object]", value)["raw"]
+    return value if isinstance(value, AIMessage) else None
+
+
+def finish_reason(metadata: Mapping[str, Any]) -> str | None:
+    """Why generation ended, in one spelling for all providers where it cut the reply short."""
+    details = metadata.get("incomplete_details")
+    reason = next((metadata[name] for name in _REASONS if metadata.get(name)), None)
+    if reason is None and isinstance(details, Mapping):
+        reason = cast("Mapping[str, object]", details).get("reason")
+    return _MEANINGS.get(reason.lower(), reason) if isinstance(reason, str) else None
+
+
+def logprobs(metadata: Mapping[str, Any]) -> tuple[float, ...] | None:
+    """Log-probabilities of the tokens, where the provider was asked for them."""
+    found = metadata.get("logprobs")
+    tokens = cast("Mapping[str, object]", found).get("content") if isinstance(found, Mapping) else None
+    if not isinstance(tokens, Sequence) or isinstance(tokens, str) or not tokens:
+        return None
+    return tuple(float(token["logprob"]) for token in cast("Sequence[Mapping[str, Any]]", tokens))
+
+
+def summary(result: Result[Any]) -> dict[str, Any]:
+    """A run in a few numbers, fit for JSON."""
+    total = result.ledger.total
+    return {
+        "launched": result.launched,
+        "used": len(result.samples),
+        "agreement": result.agreement,
+        "stopped_by": None if result.stopped_by is None else repr(result.stopped_by),
+        "cost": None if total.cost is None else float(total.cost),
+        "tokens": total.usage.total_tokens,
+    }
+
+
+def annotated(value: T, result: Result[Any]) -> T:
+    """The value; a message in it is a copy that carries the summary."""
+    message = message_in(value)
+    if message is None:
+        return value
+    metadata = {**message.response_metadata, METADATA: summary(result)}
+    copy = message.model_copy(update={"response_metadata": metadata})
+    if isinstance(value, Mapping):
+        return cast("T", {**cast("Mapping[str, Any]", value), "raw": copy})
+    return cast("T", copy)

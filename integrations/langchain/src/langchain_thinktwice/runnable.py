@@ -1,0 +1,241 @@
+"""A strategy over a Runnable, as a Runnable."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+from langchain_core.callbacks import AsyncCallbackManager, CallbackManager
+from langchain_core.runnables import Runnable, RunnableConfig, RunnableSerializable
+from langchain_core.runnables.config import patch_config, var_child_runnable_config
+from langchain_core.runnables.utils import (
+    ConfigurableFieldSpec,
+    Input,
+    Output,
+    get_unique_config_specs,
+)
+from pydantic import ConfigDict, PrivateAttr
+from thinktwice import Budget, Limiter, Result, Strategy, UsageError, solve, solve_sync
+from thinktwice.limiter import DEFAULT_CONCURRENCY
+
+from langchain_thinktwice import config as configs
+from langchain_thinktwice.diversity import accepting_options, warn_of_sameness
+from langchain_thinktwice.messages import annotated
+from langchain_thinktwice.safety import refuse_side_effects
+from langchain_thinktwice.samples import (
+    AsyncDrawing,
+    BlockingDrawing,
+    blocking,
+    keep_books_of_each,
+    manager_of,
+)
+from langchain_thinktwice.tree import walk
+
+if TYPE_CHECKING:
+    from langchain_core.runnables.graph import Graph
+    from pydantic import BaseModel
+
+
+class StrategyRunnable(RunnableSerializable[Input, Output]):
+    """A Runnable that draws several samples of another and returns one answer.
+
+    Made by `vote`, `best_of_n` and `with_strategy`, which say what its fields mean. Whatever way it
+    is called, it goes through `invoke` or `ainvoke`, so that no call gets past the strategy; a
+    stream has one chunk.
+    """
+
+    bound: Runnable[Input, Any]
+    strategy: Strategy
+    budget: Any = None
+    options: Any = None
+    include_result: bool = False
+    repeatable: bool = False
+    prices: Any = None
+    max_concurrency: int = DEFAULT_CONCURRENCY
+    limiter: Any = None
+    on_exhausted: Literal["best", "raise"] = "best"
+    require_budget: bool = False
+    configurable_prefix: str = configs.PREFIX
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+    _draws: int = PrivateAttr(default=1)
+
+    def __init__(self, **fields: Any) -> None:
+        """Check what can be seen before anything is drawn.
+
+        Raises:
+            UsageError: A parameter makes no sense, the Runnable acts or remembers, or options
+                would not reach a model.
+        """
+        fields["bound"] = bound = _checked(fields)
+        super().__init__(**fields)
+        inside = [each for each in walk(bound) if isinstance(each, StrategyRunnable)]
+        self._draws = sum((each.strategy.draws or 1) * each._draws for each in inside) or 1
+
+    # ---- what it looks like ---------------------------------------------------------------------
+
+    @property
+    def InputType(self) -> type[Input]:  # noqa: N802 - LangChain's name
+        """That of the bound Runnable."""
+        return self.bound.InputType
+
+    @property
+    def OutputType(self) -> type[Output]:  # noqa: N802 - LangChain's name
+        """That of the bound Runnable; a dict with `include_result`."""
+        return cast("type[Output]", dict[str, Any]) if self.include_result else self.bound.OutputType
+
+    def get_input_schema(self, config: RunnableConfig | None = None) -> type[BaseModel]:
+        """That of the bound Runnable."""
+        return self.bound.get_input_schema(config)
+
+    def get_output_schema(self, config: RunnableConfig | None = None) -> type[BaseModel]:
+        """That of the bound Runnable; a dict with `include_result`."""
+        if self.include_result:
+            return super().get_output_schema(config)
+        return self.bound.get_output_schema(config)
+
+    def get_graph(self, config: RunnableConfig | None = None) -> Graph:
+        """That of the bound Runnable."""
+        return self.bound.get_graph(config)
+
+    def get_name(self, suffix: str | None = None, *, name: str | None = None) -> str:
+        """The strategy and the bound Runnable."""
+        own = name or self.name or f"{self.strategy.name}[{self.bound.get_name()}]"
+        return super().get_name(suffix, name=own)
+
+    @property
+    def config_specs(self) -> list[ConfigurableFieldSpec]:
+        """Those of the bound Runnable, and the n and budget of a request."""
+        own = configs.specs(self.configurable_prefix)
+        return get_unique_config_specs([*self.bound.config_specs, *own])
+
+    def bind_tools(self, *args: Any, **kwargs: Any) -> StrategyRunnable[Input, Any]:
+        """The same strategy over the bound model with tools."""
+        return self._over(cast("Any", self.bound).bind_tools(*args, **kwargs))
+
+    def with_structured_output(self, *args: Any, **kwargs: Any) -> StrategyRunnable[Input, Any]:
+        """The same strategy over the bound model with structured output."""
+        return self._over(cast("Any", self.bound).with_structured_output(*args, **kwargs))
+
+    def _over(self, bound: Runnable[Input, Any]) -> StrategyRunnable[Input, Any]:
+        return type(self)(**{**dict(self), "bound": bound})
+
+    # ---- what it does ---------------------------------------------------------------------------
+
+    def invoke(self, input: Input, config: RunnableConfig | None = None, **kwargs: Any) -> Output:  # noqa: A002 - LangChain's name
+        """Run the strategy over `bound.invoke`, on threads.
+
+        Works where an event loop is running, too. Calls still under way when the strategy has
+        decided cannot be recalled: they run to their end unseen.
+        """
+        return self._call_with_config(self._invoke, input, config, **kwargs)
+
+    async def ainvoke(
+        self,
+        input: Input,  # noqa: A002 - LangChain's name
+        config: RunnableConfig | None = None,
+        **kwargs: Any,
+    ) -> Output:
+        """Run the strategy over `bound.ainvoke`."""
+        return await self._acall_with_config(self._ainvoke, input, config, **kwargs)
+
+    # A batch goes through `invoke` or `ainvoke` as well, with one cap on concurrency for all of it.
+
+    def batch(
+        self,
+        inputs: list[Input],
+        config: RunnableConfig | list[RunnableConfig] | None = None,
+        **kwargs: Any,
+    ) -> list[Output]:
+        """Run the strategy for each input, on threads."""
+        return super().batch(inputs, configs.sharing_a_cap(config, len(inputs)), **kwargs)
+
+    async def abatch(
+        self,
+        inputs: list[Input],
+        config: RunnableConfig | list[RunnableConfig] | None = None,
+        **kwargs: Any,
+    ) -> list[Output]:
+        """Run the strategy for each input, at once."""
+        return await super().abatch(inputs, configs.sharing_a_cap(config, len(inputs)), **kwargs)
+
+    def batch_as_completed(  # type: ignore[override]
+        self,
+        inputs: Sequence[Input],
+        config: RunnableConfig | Sequence[RunnableConfig] | None = None,
+        **kwargs: Any,
+    ) -> Iterator[tuple[int, Output | Exception]]:
+        """Run the strategy for each input; yield results as they come."""
+        capped = configs.sharing_a_cap(config, len(inputs))
+        yield from super().batch_as_completed(inputs, capped, **kwargs)
+
+    async def abatch_as_completed(  # type: ignore[override]
+        self,
+        inputs: Sequence[Input],
+        config: RunnableConfig | Sequence[RunnableConfig] | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[tuple[int, Output | Exception]]:
+        """Run the strategy for each input; yield results as they come."""
+        capped = configs.sharing_a_cap(config, len(inputs))
+        async for each in super().abatch_as_completed(inputs, capped, **kwargs):
+            yield each
+
+    def _invoke(self, given: Input, config: RunnableConfig, **kwargs: Any) -> Output:
+        config = _entered(config, blocks=True)
+        drawing = BlockingDrawing(self.bound, config, kwargs, draws=self._draws)
+        return self._output(solve_sync(given, sampler=drawing, **self._settings(config)))
+
+    async def _ainvoke(self, given: Input, config: RunnableConfig, **kwargs: Any) -> Output:
+        config = _entered(config, blocks=False)
+        drawing = AsyncDrawing(self.bound, config, kwargs, draws=self._draws)
+        return self._output(await solve(given, sampler=drawing, **self._settings(config)))
+
+    def _settings(self, config: RunnableConfig) -> dict[str, Any]:
+        prefix = self.configurable_prefix
+        own = (self.limiter,) if self.limiter is not None else ()
+        return {
+            "strategy": configs.tightened_strategy(self.strategy, config, prefix),
+            "budget": configs.tightened_budget(self.budget, config, prefix),
+            "options": self.options,
+            "max_concurrency": self.max_concurrency,
+            "limiter": (*own, *configs.limiters(config)),
+            "prices": self.prices,
+            "on_exhausted": self.on_exhausted,
+            "require_budget": self.require_budget,
+        }
+
+    def _output(self, result: Result[Any]) -> Output:
+        value = annotated(result.value, result)
+        return cast("Output", {"value": value, "result": result} if self.include_result else value)
+
+
+def _checked(fields: Mapping[str, Any]) -> Runnable[Any, Any]:
+    """The Runnable to sample, if it may be sampled."""
+    bound, strategy, options = fields["bound"], fields["strategy"], fields.get("options")
+    if not isinstance(bound, Runnable):
+        raise UsageError("runnable", bound, "give a Runnable: a model or a chain")
+    bound = cast("Runnable[Any, Any]", bound)
+    if not isinstance(strategy, Strategy):
+        raise UsageError("strategy", strategy, "give a strategy such as Vote(8)")
+    for name, kind in (("budget", Budget), ("limiter", Limiter)):
+        if not isinstance(fields.get(name), kind | None):
+            raise UsageError(name, fields[name], f"give a {kind.__name__}")
+    if not fields.get("repeatable"):
+        refuse_side_effects(bound)
+    if options:
+        bound = accepting_options(bound)
+    if strategy.draws != 1:
+        warn_of_sameness(bound, options)
+    return bound
+
+
+def _entered(config: RunnableConfig, *, blocks: bool) -> RunnableConfig:
+    """Make ready for what is called without a config, such as a model inside a verifier.
+
+    Changes context variables, in the context that LangChain made for this call.
+    """
+    manager = manager_of(CallbackManager if blocks else AsyncCallbackManager, config)
+    keep_books_of_each(manager)
+    config = patch_config(config, callbacks=manager)
+    var_child_runnable_config.set(config)
+    blocking.set(blocks)
+    return config

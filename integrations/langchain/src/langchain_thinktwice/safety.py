@@ -1,0 +1,44 @@
+"""Refusing to sample what acts or remembers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from thinktwice import UsageError
+
+from langchain_thinktwice.tree import walk
+
+if TYPE_CHECKING:
+    from langchain_thinktwice.tree import AnyRunnable
+
+# By name, so that nothing has to be imported to look for it.
+_KINDS = {
+    "langchain_core.runnables.history.RunnableWithMessageHistory": "a message history",
+    "langchain_core.tools.base.BaseTool": "a tool",
+}
+_GRAPHS = "langgraph"
+
+
+def refuse_side_effects(runnable: AnyRunnable) -> None:
+    """Refuse a graph, a tool or a message history anywhere inside a Runnable.
+
+    Raises:
+        UsageError: There is one: each sample would run it again.
+    """
+    for part in walk(runnable):
+        if (kind := _acts(part)) is not None:
+            remedy = (
+                f"{part.get_name()} is {kind}: every sample would run it again, with all that it "
+                "does and writes. Vote over the model inside it, which answers before anything "
+                "is done, or pass repeatable=True if running it many times does no harm"
+            )
+            raise UsageError("runnable", runnable.get_name(), remedy)
+
+
+def _acts(part: AnyRunnable) -> str | None:
+    for kind in type(part).__mro__:
+        if kind.__module__.partition(".")[0] == _GRAPHS:
+            return "a compiled graph or a part of one"
+        if (named := _KINDS.get(f"{kind.__module__}.{kind.__qualname__}")) is not None:
+            return named
+    return None

@@ -1,0 +1,125 @@
+"""Looking into a Runnable: what it is made of, and where its models are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias, TypeVar, cast
+
+from langchain_core.language_models import BaseLanguageModel
+from langchain_core.runnables import Runnable, RunnableLambda
+from langchain_core.runnables.base import RunnableBindingBase
+from langchain_core.runnables.configurable import RunnableConfigurableFields
+from pydantic import BaseModel
+
+AnyRunnable: TypeAlias = Runnable[Any, Any]
+R = TypeVar("R", bound=AnyRunnable)
+
+# Fields that hold settings of a step and no step: the tools of `bind_tools` are among them.
+_SETTINGS = frozenset({"callbacks", "config", "config_factories", "kwargs", "metadata"})
+
+
+def walk(runnable: AnyRunnable) -> Iterator[AnyRunnable]:
+    """The Runnable and all that it is made of, outside in; a model is not looked into."""
+    yield runnable
+    if isinstance(runnable, BaseLanguageModel):
+        return
+    for _, value in _fields(runnable):
+        for inner in _runnables(value):
+            yield from walk(inner)
+    if isinstance(runnable, RunnableLambda):
+        for used in cast("RunnableLambda[Any, Any]", runnable).deps:
+            yield from walk(used)
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A model with all that is bound to it: call kwargs given to `step` reach the model.
+
+    Attributes:
+        step: The outermost Runnable that is only this model.
+        model: The model.
+        kwargs: What is bound to it.
+        movable: It stands in a field, and not in the closure of a function: it can be replaced.
+    """
+
+    step: AnyRunnable
+    model: BaseLanguageModel[Any]
+    kwargs: Mapping[str, object] = field(default_factory=dict[str, object])
+    movable: bool = True
+
+
+def unit_of(runnable: AnyRunnable) -> Unit | None:
+    """The Runnable as a model with what is bound to it; None if it is more than that."""
+    if isinstance(runnable, BaseLanguageModel):
+        return Unit(runnable, cast("BaseLanguageModel[Any]", runnable))
+    if isinstance(runnable, RunnableBindingBase):
+        binding = cast("RunnableBindingBase[Any, Any]", runnable)
+        inner, own = unit_of(binding.bound), dict(binding.kwargs)
+    elif isinstance(runnable, RunnableConfigurableFields):
+        fields = cast("RunnableConfigurableFields[Any, Any]", runnable)
+        inner, own = unit_of(fields.default), dict[str, object]()
+    else:
+        return None
+    return None if inner is None else Unit(runnable, inner.model, {**inner.kwargs, **own})
+
+
+def units(runnable: AnyRunnable, *, movable: bool = True) -> Iterator[Unit]:
+    """All models of a Runnable, each with what is bound to it."""
+    if (unit := unit_of(runnable)) is not None:
+        yield unit if movable else Unit(unit.step, unit.model, unit.kwargs, movable=False)
+        return
+    for _, value in _fields(runnable):
+        for inner in _runnables(value):
+            yield from units(inner, movable=movable)
+    if isinstance(runnable, RunnableLambda):
+        for used in cast("RunnableLambda[Any, Any]", runnable).deps:
+            yield from units(used, movable=False)
+
+
+def replaced(runnable: AnyRunnable, old: AnyRunnable, new: AnyRunnable) -> AnyRunnable:
+    """A copy of the Runnable that has `new` in the place of `old`; itself if `old` is not in it."""
+    if runnable is old:
+        return new
+    if isinstance(runnable, BaseLanguageModel) or not isinstance(runnable, BaseModel):
+        return runnable
+    changed = {
+        name: swapped
+        for name, value in _fields(runnable)
+        if (swapped := _swapped(value, old, new)) is not value
+    }
+    return runnable.model_copy(update=changed) if changed else runnable
+
+
+def _swapped(value: object, old: AnyRunnable, new: AnyRunnable) -> object:
+    if isinstance(value, Runnable):
+        return replaced(cast("AnyRunnable", value), old, new)
+    if isinstance(value, Mapping):
+        items = cast("Mapping[object, object]", value)
+        pairs = {key: _swapped(each, old, new) for key, each in items.items()}
+        return pairs if any(pairs[key] is not items[key] for key in items) else value
+    if isinstance(value, list | tuple):
+        parts = cast("Sequence[object]", value)
+        fresh = [_swapped(each, old, new) for each in parts]
+        if all(a is b for a, b in zip(fresh, parts, strict=True)):
+            return value
+        return tuple(fresh) if isinstance(value, tuple) else fresh
+    return value
+
+
+def _fields(runnable: AnyRunnable) -> Iterator[tuple[str, object]]:
+    if isinstance(runnable, BaseModel):
+        for name in type(runnable).model_fields:
+            if name not in _SETTINGS:
+                yield name, runnable.__dict__.get(name)
+
+
+def _runnables(value: object) -> Iterator[AnyRunnable]:
+    if isinstance(value, Runnable):
+        yield cast("AnyRunnable", value)
+    elif isinstance(value, Mapping):
+        for each in cast("Mapping[object, object]", value).values():
+            yield from _runnables(each)
+    elif isinstance(value, list | tuple):
+        for each in cast("Sequence[object]", value):
+            yield from _runnables(each)

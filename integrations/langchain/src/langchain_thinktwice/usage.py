@@ -1,0 +1,105 @@
+"""What a model call consumed, as LangChain hands it on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+from langchain_core.messages import AIMessage
+from langchain_core.outputs import ChatGeneration
+from thinktwice import Usage
+
+from langchain_thinktwice.messages import Reading, finish_reason, logprobs, read_message
+
+if TYPE_CHECKING:
+    from langchain_core.outputs import LLMResult
+
+_INPUT, _OUTPUT = ("prompt_tokens", "input_tokens"), ("completion_tokens", "output_tokens")
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A finished model call.
+
+    Attributes:
+        reading: What its first generation says of itself.
+        usage: Its tokens; None where the provider reports none.
+        model: The model that answered, by the provider's name for it.
+        provider: Who served it.
+        cached: It came from a cache of LangChain's.
+    """
+
+    reading: Reading
+    usage: Usage | None
+    model: str | None
+    provider: str | None
+    cached: bool
+
+
+def read_reply(result: LLMResult) -> Reply:
+    """Read the result of one model call.
+
+    Each of several generations repeats the usage of the whole request: it is taken once.
+    """
+    messages = list(_messages(result))
+    reported = next((m.usage_metadata for m in messages if m.usage_metadata), None)
+    output: Mapping[str, Any] = result.llm_output or {}
+    metadata = messages[0].response_metadata if messages else {}
+    return Reply(
+        reading=read_message(messages[0]) if messages else _read_text(result),
+        usage=_of_message(reported) or _of_output(output.get("token_usage") or output.get("usage")),
+        model=_name(metadata, "model_name", "model") or _name(output, "model_name", "model"),
+        provider=_name(metadata, "model_provider"),
+        # LangChain marks what it takes from its cache by this key, which no provider writes.
+        cached=reported is not None and cast("dict[str, Any]", reported).get("total_cost") == 0,
+    )
+
+
+def _messages(result: LLMResult) -> Iterator[AIMessage]:
+    for generations in result.generations:
+        for generation in generations:
+            if isinstance(generation, ChatGeneration) and isinstance(generation.message, AIMessage):
+                yield generation.message
+
+
+def _read_text(result: LLMResult) -> Reading:
+    generation = next((each for several in result.generations for each in several), None)
+    if generation is None:
+        return Reading()
+    info = generation.generation_info or {}
+    return Reading(generation.text, finish_reason(info), logprobs(info))
+
+
+def _of_message(reported: Mapping[str, Any] | None) -> Usage | None:
+    if not reported or not (reported.get("input_tokens") or reported.get("output_tokens")):
+        return None
+    read, written = reported.get("input_token_details", {}), reported.get("output_token_details", {})
+    # Anthropic reports writes by how long they live, and then leaves the plain key at 0.
+    ephemeral = [count for key, count in read.items() if key.startswith("ephemeral_")]
+    writes = [read["cache_creation"]] if read.get("cache_creation") is not None else []
+    writes += [count for count in ephemeral if count is not None]
+    return Usage(
+        input_tokens=reported.get("input_tokens"),
+        output_tokens=reported.get("output_tokens"),
+        cache_read_tokens=read.get("cache_read"),
+        cache_write_tokens=sum(writes) if writes else None,
+        reasoning_tokens=written.get("reasoning"),
+        source="provider",
+    )
+
+
+def _of_output(reported: object) -> Usage | None:
+    if not isinstance(reported, Mapping):
+        return None
+    counts = cast("Mapping[str, Any]", reported)
+    read = next((counts[name] for name in _INPUT if counts.get(name)), None)
+    written = next((counts[name] for name in _OUTPUT if counts.get(name)), None)
+    if read is None and written is None:
+        return None
+    return Usage(input_tokens=read, output_tokens=written, source="provider")
+
+
+def _name(fields: Mapping[str, Any], *names: str) -> str | None:
+    found = next((fields[name] for name in names if fields.get(name)), None)
+    return found if isinstance(found, str) else None

@@ -1,0 +1,92 @@
+"""Runnables that judge, and Runnables as samplers of the core."""
+
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass, field
+from typing import TYPE_CHECKING, Any, Generic, cast
+
+from langchain_core.runnables import Runnable
+from langchain_core.runnables.utils import Input, Output
+from thinktwice import UsageError
+from thinktwice.verifiers.adapt import verdict_of
+
+from langchain_thinktwice.samples import call_booked
+from langchain_thinktwice.tree import units
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from thinktwice import Completion, Sample, Verdict
+    from thinktwice.protocols import Options
+
+
+@dataclass(frozen=True)
+class RunnableVerifier:
+    """A Runnable as a verifier: its model calls are booked as such, and traced below the wrapper.
+
+    It returns what a callable would: a bool (pass or fail), a number in [0, 1] (a score) or a
+    `thinktwice.Verdict`.
+
+    Attributes:
+        runnable: What judges.
+        inputs: Makes its input of the sample's value and the wrapper's input; the value by default.
+        exact: A pass is proof.
+        name: Shown in verdicts and spans; the Runnable's own by default.
+        calls: Model calls a verdict takes: those found in the Runnable.
+    """
+
+    runnable: Runnable[Any, Any]
+    _: KW_ONLY
+    inputs: Callable[[Any, Any], object] | None = None
+    exact: bool = False
+    name: str = ""
+    calls: int = field(default=0, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Count its models."""
+        if not isinstance(self.runnable, Runnable):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise UsageError("runnable", self.runnable, "give a Runnable")
+        object.__setattr__(self, "name", self.name or self.runnable.get_name())
+        object.__setattr__(self, "calls", sum(1 for _ in units(self.runnable)))
+
+    async def __call__(self, sample: Sample[object], /, *, prompt: object) -> Verdict:
+        """Judge."""
+        asked = sample.value if self.inputs is None else self.inputs(sample.value, prompt)
+        return verdict_of((await call_booked(self.runnable, asked)).value)
+
+
+class RunnableSampler(Generic[Input, Output]):
+    """A Runnable as a sampler of `thinktwice`: for a `Judge`, or for `solve` with several samplers.
+
+    Attributes:
+        runnable: What is sampled.
+        leaf: False: its model calls are booked one by one.
+    """
+
+    leaf = False
+
+    def __init__(self, runnable: Runnable[Input, Output]) -> None:
+        """Take a Runnable."""
+        self.runnable = runnable
+
+    async def __call__(
+        self, prompt: Input, /, *, options: Options | None = None
+    ) -> Completion[Output]:
+        """Call it once.
+
+        Args:
+            prompt: Its input.
+            options: Settings of its one model.
+        """
+        return await call_booked(self.runnable, prompt, options)
+
+    def __repr__(self) -> str:
+        """The constructor."""
+        return f"RunnableSampler({self.runnable!r})"
+
+
+def as_verifier(verifier: object) -> Any:  # noqa: ANN401 - whatever the core takes as a verifier
+    """A Runnable as a `RunnableVerifier`; anything else as it is."""
+    if isinstance(verifier, Runnable):
+        return RunnableVerifier(cast("Runnable[Any, Any]", verifier))
+    return verifier
