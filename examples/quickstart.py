@@ -23,12 +23,13 @@ from arithmetic_lm.langchain import ArithmeticChatModel
 from arithmetic_lm.problems import FAMILIES, Problem, evaluate, final_answer, problems
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
+from langchain_thinktwice import best_of_n, vote
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 from rich.tree import Tree
 
-from langchain_thinktwice import best_of_n, vote
 from thinktwice import AtMost, Price, Result, Sample, Verdict
 from thinktwice.testing import captured_spans
 from thinktwice.verifiers import Likelihood
@@ -39,9 +40,10 @@ if TYPE_CHECKING:
     from langchain_core.runnables import Runnable
     from opentelemetry.sdk.trace import ReadableSpan
 
-PRICES = {"arithmetic-lm": Price("0.10", "0.40")}  # made up: USD per million tokens, input and output
+PRICES = {"arithmetic-lm": Price("0.10", "0.40")}  # made up: USD per million tokens, in and out
 MISCONCEPTION = "precedence"
 AT_ONCE = 16  # requests
+WIDTH = 110  # columns of the table
 
 
 @dataclass(frozen=True)
@@ -51,9 +53,8 @@ class Oracle:
     name: str = "oracle"
     exact: bool = True
 
-    async def __call__(
-        self, sample: Sample[object], /, *, prompt: Mapping[str, str]
-    ) -> Verdict:
+    async def __call__(self, sample: Sample[object], /, *, prompt: Mapping[str, str]) -> Verdict:
+        """Compare with the exact value of the expression."""
         right = final_answer(str(sample.value)) == str(evaluate(prompt["question"]))
         return Verdict(outcome="pass" if right else "fail", score=float(right))
 
@@ -81,8 +82,8 @@ def ways(chain: Runnable[dict[str, str], str]) -> dict[str, Runnable[dict[str, s
         "single sample": vote(chain, n=1, stop=AtMost(1), **common),
         "vote(n=8)": vote(chain, n=8, **common),
         "vote(n=16)": vote(chain, n=16, **common),
-        "best-of-8, own log-probability": best_of_n(chain, n=8, verifier=Likelihood(), **common),
-        "best-of-8, exact check (oracle)": best_of_n(chain, n=8, verifier=Oracle(), **common),
+        "best-of-8, log-prob.": best_of_n(chain, n=8, verifier=Likelihood(), **common),
+        "best-of-8, oracle": best_of_n(chain, n=8, verifier=Oracle(), **common),
     }
 
 
@@ -120,16 +121,16 @@ def difference(run: Run, single: Run) -> str:
 def stopped_by(run: Run) -> str:
     """Which rules ended the requests."""
     names = Counter(type(result.stopped_by).__name__ for result in run.results)
-    return ", ".join(f"{name} {count}" for name, count in names.most_common())
+    return " ".join(f"{name} {count}" for name, count in names.most_common())
 
 
 def table_of(title: str, runs: Sequence[Run]) -> Table:
     """One row for each way of asking."""
-    table = Table(title=title, title_justify="left")
-    table.add_column("")
+    table = Table(title=title, title_justify="left", box=SIMPLE, padding=(0, 2, 0, 0))
+    table.add_column("", no_wrap=True)
     for heading in ("right", "vs single", "calls", "tokens", "cost", "seconds"):
-        table.add_column(heading, justify="right")
-    table.add_column("stopped by")
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("stopped by", no_wrap=True)
     for run in runs:
         totals = [result.ledger.total for result in run.results]
         table.add_row(
@@ -145,36 +146,42 @@ def table_of(title: str, runs: Sequence[Run]) -> Table:
     return table
 
 
+def label_of(span: ReadableSpan) -> str:
+    """Name, answer, tokens and cost of a span."""
+    facts = span.attributes or {}
+    parts = [span.name]
+    for name, shown in (
+        ("sample.index", "{}"),
+        ("sample.group", "answer {}"),
+        ("agreement", "agreement {:.2f}"),
+        ("stopped_by", "stopped by {}"),
+        ("status", "{}"),
+    ):
+        value = facts.get(f"thinktwice.{name}")
+        if value not in {None, "ok"}:
+            parts.append(shown.format(value))
+    spaces = ("gen_ai", "thinktwice")  # what a provider counted, and what is summed or estimated
+    counts = [facts.get(f"{s}.usage.{side}_tokens") for s in spaces for side in ("input", "output")]
+    parts.append(f"[cyan]{sum(count for count in counts if isinstance(count, int))} tokens[/]")
+    parts.append(f"[green]${facts.get('thinktwice.cost', 0):.7f}[/]")
+    return "  ".join(parts)
+
+
 def span_tree(spans: Sequence[ReadableSpan]) -> Tree:
     """The spans of one request, as a backend would show them."""
-    nodes: dict[int, Tree] = {}
     root = Tree("[bold]one request, traced")
+    nodes: dict[int, Tree] = {}
     for span in sorted(spans, key=lambda each: each.start_time or 0):
-        facts = span.attributes or {}
-        label = span.name
-        if (index := facts.get("thinktwice.sample.index")) is not None:
-            label += f" {index}"
-        if (group := facts.get("thinktwice.sample.group")) is not None:
-            label += f"  answer {group}"
-        for name in ("thinktwice.agreement", "thinktwice.stopped_by", "thinktwice.status"):
-            if facts.get(name) not in {None, "ok"}:
-                label += f"  {name.removeprefix('thinktwice.')}={facts[name]}"
-        used = [facts.get(f"{space}.usage.{side}_tokens") for side in ("input", "output")
-                for space in ("gen_ai", "thinktwice")]
-        tokens = sum(count for count in used if isinstance(count, int))
-        if tokens:
-            label += f"  [cyan]{tokens} tokens[/]"
-        if (cost := facts.get("thinktwice.cost")) is not None:
-            label += f"  [green]${cost:.7f}[/]"
         parent = nodes.get(span.parent.span_id, root) if span.parent else root
         if span.context is not None:
-            nodes[span.context.span_id] = parent.add(label)
+            nodes[span.context.span_id] = parent.add(label_of(span))
     return root
 
 
 async def main(count: int) -> None:
     """Compare the ways of asking, then show one request."""
     console = Console()
+    console.width = max(console.width, WIDTH)
     chain = make_chain()
     common = tuple(name for name in FAMILIES if name != MISCONCEPTION)
     asked = problems(count, families=common)
@@ -185,12 +192,17 @@ async def main(count: int) -> None:
         for name, way in ways(chain).items():
             runs.append(await ask_all(name, way, asked, progress))
             apart.append(await ask_all(f"{name}, misconception", way, misled, progress))
-    apart = [Run(run.name, each.results, each.right, each.seconds)
-             for run, each in zip(runs, apart, strict=True)]
+    apart = [
+        Run(run.name, each.results, each.right, each.seconds)
+        for run, each in zip(runs, apart, strict=True)
+    ]
     console.print(table_of(f"{count} problems that training did not see", runs))
     console.print(
-        table_of(f"{len(misled)} problems of a class with a misconception: most samples share one "
-                 "wrong answer", apart)
+        table_of(
+            f"{len(misled)} problems of a class with a misconception: most samples share one "
+            "wrong answer",
+            apart,
+        )
     )
     with captured_spans() as spans:
         await vote(chain, n=8, key=final_answer, prices=PRICES).ainvoke(

@@ -140,13 +140,14 @@ class Booking:
     ) -> Entry:
         model, provider = model or self.model, provider or self.provider
         known = usage or Usage()
+        seconds = max(0.0, now() - self._started)  # before prices, which may have to be loaded
         cost = self.scope.price(known, model, provider, cached=cached)
         return Entry(
             role=self._role,
             status=status,
             usage=Usage(input_tokens=0, output_tokens=0, source="provider") if cached else known,
             cost=cost,
-            seconds=max(0.0, now() - self._started),
+            seconds=seconds,
             model=model,
             provider=provider,
             sample=self.scope.index,

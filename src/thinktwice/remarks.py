@@ -34,13 +34,21 @@ ALL_ABSTAINED = (
 CUT = "a budget cut the run short: this is the best answer so far, result.stopped_by says which cap"
 
 
-def remarks(samples: Sequence[Sample[object]], *, votes: bool) -> Iterable[str]:
+def remarks(
+    samples: Sequence[Sample[object]], *, votes: bool, answered: bool, cut: bool
+) -> Iterable[str]:
     """What a caller should know of the samples of a run.
 
     Args:
         samples: In launch order.
         votes: Their answers were counted.
+        answered: There is an answer.
+        cut: A budget ended the run.
     """
+    if answered and cut:
+        yield CUT
+    if not answered and any(sample.error is None for sample in samples):
+        yield ALL_ABSTAINED
     usable = [sample for sample in samples if sample.answer is not None]
     if sum(sample.cached for sample in samples) > 1:
         yield CACHED

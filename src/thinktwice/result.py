@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import html
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable
+    from collections.abc import Hashable
 
     from thinktwice.budget import Limit
     from thinktwice.ledger import Ledger
@@ -74,10 +74,6 @@ class Result(Generic[T_co]):
         from thinktwice.budget import Limit
 
         return self.stopped_by if isinstance(self.stopped_by, Limit) else None
-
-    def with_warnings(self, messages: Iterable[str]) -> Result[T_co]:
-        """The same result with these warnings."""
-        return replace(self, warnings=tuple(messages))
 
     def __repr__(self) -> str:
         """One line without content."""

@@ -133,6 +133,11 @@ class Run(Generic[P, T]):
         return all(source.recallable for source in self._sources.values())
 
     @property
+    def keyed(self) -> bool:
+        """The caller says what answers are told apart by."""
+        return self._setting.key is not None
+
+    @property
     def seconds(self) -> float:
         """Since the run began."""
         return self.ledger.seconds

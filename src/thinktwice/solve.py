@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from thinktwice import remarks, telemetry
-from thinktwice.budget import DEFAULT_SECONDS, Budget
+from thinktwice.budget import DEFAULT_SECONDS, Budget, Limit
 from thinktwice.errors import AllSamplesFailed, BudgetExceeded, UsageError, attach
 from thinktwice.limiter import DEFAULT_CONCURRENCY, Limiter
 from thinktwice.pricing import default_prices
@@ -179,10 +179,17 @@ def _result(run: Run[P, T], outcome: Outcome[T]) -> Result[T]:
     samples = tuple(sorted(run.samples, key=lambda sample: sample.index))
     winner = outcome.winner
     stopped_by = outcome.stopped_by or run.exhausted
-    for remark in remarks.remarks(samples, votes=outcome.agreement is not None):
+    said = remarks.remarks(
+        samples,
+        votes=outcome.agreement is not None,
+        answered=winner is not None,
+        cut=isinstance(stopped_by, Limit),
+    )
+    for remark in said:
         run.warn(remark)
-        remarks.tell_once(remark)
-    result = Result(
+        if not (run.keyed and remark == remarks.ALL_DIFFERENT):  # they chose how to tell apart
+            remarks.tell_once(remark)
+    return Result(
         value=winner.value if winner else None,
         answer=winner.answer if winner else None,
         winner=winner,
@@ -194,14 +201,8 @@ def _result(run: Run[P, T], outcome: Outcome[T]) -> Result[T]:
         stopped_by=stopped_by,
         ledger=run.ledger,
         nested=tuple(run.nested),
+        warnings=tuple(run.warnings),
     )
-    if winner is not None and result.cut is not None:
-        run.warn(remarks.CUT)
-        remarks.tell_once(remarks.CUT)
-    elif winner is None and any(sample.error is None for sample in samples):
-        run.warn(remarks.ALL_ABSTAINED)
-        remarks.tell_once(remarks.ALL_ABSTAINED)
-    return result.with_warnings(run.warnings)
 
 
 def _raise_if_nothing(run: Run[P, T], result: Result[T]) -> None:

@@ -9,22 +9,22 @@ import sys
 from typing import TYPE_CHECKING, Any, cast
 
 from langchain_core.callbacks import BaseCallbackHandler
+
+from langchain_thinktwice.usage import read_reply
 from thinktwice import RunError
 from thinktwice.booking import current_booking
 from thinktwice.scope import current_scope
 from thinktwice.tokens import estimate_usage
-
-from langchain_thinktwice.usage import read_reply
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Mapping
     from uuid import UUID
 
     from langchain_core.outputs import LLMResult
-    from thinktwice.booking import Booking
-    from thinktwice.scope import Scope
 
     from langchain_thinktwice.usage import Reply
+    from thinktwice.booking import Booking
+    from thinktwice.scope import Scope
 
 _EMITTERS = ("langfuse", "mlflow", "openinference", "opentelemetry")
 _MAX_TOKENS = ("max_tokens", "max_completion_tokens", "max_output_tokens", "num_predict")
@@ -55,10 +55,10 @@ class Bookkeeper(BaseCallbackHandler):
         self._emitted = emitted
         self._open: dict[UUID, tuple[Booking, object]] = {}
 
-    # LangChain awaits a handler from async code. From sync code it runs an async handler to its end
-    # on a loop of its own and swallows what it raises, so a refusal would be lost. Both kinds of code
-    # reach the same handler (an async chain runs its sync steps on threads), and both look the method
-    # up anew each time: whoever asks from a coroutine is going to await.
+    # LangChain awaits a handler from async code. From sync code it runs an async handler on a loop
+    # of its own and swallows what it raises, so that a refusal would be lost. Both kinds of code
+    # reach the same handler, since an async chain runs its sync steps on threads; and both look
+    # the method up anew each time: whoever asks from a coroutine is going to await.
 
     @property
     def on_chat_model_start(self) -> Callable[..., Any]:  # type: ignore[override]
@@ -107,9 +107,7 @@ class Bookkeeper(BaseCallbackHandler):
         usage = reply.usage
         if usage is None and not reply.cached and booking.scope.ledger.capped:
             usage = estimate_usage(prompt, reply.reading.text, reply.model or booking.model)
-        booking.settle(
-            usage=usage, model=reply.model, provider=reply.provider, cached=reply.cached
-        )
+        booking.settle(usage=usage, model=reply.model, provider=reply.provider, cached=reply.cached)
 
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **_: Any) -> None:
         """Settle a call that failed."""
@@ -117,9 +115,7 @@ class Bookkeeper(BaseCallbackHandler):
         if booking is not None:
             booking.settle(status="error", error=error)
 
-    def _call(
-        self, scope: Scope, prompts: list[Any], details: Mapping[str, Any]
-    ) -> dict[str, Any]:
+    def _call(self, scope: Scope, prompts: list[Any], details: Mapping[str, Any]) -> dict[str, Any]:
         metadata: Mapping[str, Any] = details.get("metadata") or {}
         params: Mapping[str, Any] = details.get("invocation_params") or {}
         model = metadata.get("ls_model_name") or params.get("model") or params.get("model_name")
@@ -166,7 +162,8 @@ def _with_tools(prompt: object, params: Mapping[str, Any]) -> object:
 
 def _asked_by_coroutine() -> bool:
     """Whether the property that calls this is being read in a coroutine."""
-    return bool(sys._getframe(2).f_code.co_flags & inspect.CO_COROUTINE)
+    frame = sys._getframe(2)  # pyright: ignore[reportPrivateUsage]
+    return bool(frame.f_code.co_flags & inspect.CO_COROUTINE)
 
 
 def _loop_here() -> asyncio.AbstractEventLoop | None:
@@ -184,6 +181,6 @@ def _at_once(booking: Coroutine[Any, Any, Booking]) -> Booking:
         return cast("Booking", done.value)
     booking.close()
     raise RunError(
-        "a blocking model call in async code would have to wait for its budget, and so block what it "
-        "waits for: call ainvoke there"
+        "a blocking model call in async code would have to wait for its budget, and so block what "
+        "it waits for: call ainvoke there"
     )

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import is_dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from langchain_core.runnables.config import get_config_list, patch_config
 from langchain_core.runnables.utils import ConfigurableFieldSpec
+
 from thinktwice import AtMost, Budget, Limiter, Stop, UsageError
 from thinktwice.budget import DEFAULT_SECONDS
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
+
     from thinktwice import Strategy
 
 PREFIX = "thinktwice_"
@@ -23,7 +26,7 @@ _CAPS = "give caps such as {'cost': '0.05', 'tokens': 2000, 'calls': 8, 'seconds
 
 
 def specs(prefix: str) -> list[ConfigurableFieldSpec]:
-    """What `config_schema` shows; the same for all wrappers of a prefix, which may stand in one chain."""
+    """What `config_schema` shows; the same for all wrappers of a prefix: they may share a chain."""
     return [
         ConfigurableFieldSpec(
             id=f"{prefix}n",
@@ -81,12 +84,10 @@ def tightened_budget(budget: Budget | None, config: RunnableConfig, prefix: str)
 def _read(asked: object, name: str) -> Budget:
     if isinstance(asked, Budget):
         return asked
-    if not isinstance(asked, Mapping):
-        raise UsageError(name, asked, _CAPS)
-    try:
-        return Budget(**cast("Mapping[str, Any]", asked))
-    except TypeError:  # a cap that does not exist
-        raise UsageError(name, asked, _CAPS) from None
+    if isinstance(asked, Mapping):
+        with suppress(TypeError):  # a cap that does not exist
+            return Budget(**cast("Mapping[str, Any]", asked))
+    raise UsageError(name, cast("object", asked), _CAPS)
 
 
 def limiters(config: RunnableConfig) -> tuple[Limiter, ...]:

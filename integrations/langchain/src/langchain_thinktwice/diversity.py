@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from langchain_core.caches import BaseCache
@@ -11,15 +10,16 @@ from langchain_core.globals import get_llm_cache
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableSerializable, ensure_config
 from langchain_core.runnables.utils import Input, Output
 from pydantic import ConfigDict
+
+from langchain_thinktwice.tree import replaced, unit_of, units, walk
 from thinktwice import UsageError
 from thinktwice.errors import ThinktwiceWarning
 
-from langchain_thinktwice.tree import replaced, unit_of, units, walk
-
 if TYPE_CHECKING:
-    from thinktwice.protocols import Options
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
     from langchain_thinktwice.tree import AnyRunnable, Unit
+    from thinktwice.protocols import Options
 
 OPTIONS = "__thinktwice_options"
 """Where a sample's options travel in `configurable`; LangChain traces no key with underscores."""
@@ -43,25 +43,37 @@ class ModelOptions(RunnableSerializable[Input, Output]):
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
     def invoke(
-        self, input: Input, config: RunnableConfig | None = None, **kwargs: Any
+        self,
+        input: Input,  # noqa: A002 - LangChain's name
+        config: RunnableConfig | None = None,
+        **kwargs: Any,
     ) -> Output:
         """Call the model with them."""
         return self.bound.invoke(input, config, **{**kwargs, **options_in(config)})
 
     async def ainvoke(
-        self, input: Input, config: RunnableConfig | None = None, **kwargs: Any
+        self,
+        input: Input,  # noqa: A002 - LangChain's name
+        config: RunnableConfig | None = None,
+        **kwargs: Any,
     ) -> Output:
         """Call the model with them."""
         return await self.bound.ainvoke(input, config, **{**kwargs, **options_in(config)})
 
     def stream(
-        self, input: Input, config: RunnableConfig | None = None, **kwargs: Any
+        self,
+        input: Input,  # noqa: A002 - LangChain's name
+        config: RunnableConfig | None = None,
+        **kwargs: Any,
     ) -> Iterator[Output]:
         """Stream from the model with them."""
         yield from self.bound.stream(input, config, **{**kwargs, **options_in(config)})
 
     async def astream(
-        self, input: Input, config: RunnableConfig | None = None, **kwargs: Any
+        self,
+        input: Input,  # noqa: A002 - LangChain's name
+        config: RunnableConfig | None = None,
+        **kwargs: Any,
     ) -> AsyncIterator[Output]:
         """Stream from the model with them."""
         async for chunk in self.bound.astream(input, config, **{**kwargs, **options_in(config)}):
@@ -100,7 +112,9 @@ def accepting_options(runnable: AnyRunnable) -> AnyRunnable:
 
 
 def _is_rebound(runnable: AnyRunnable, unit: Unit) -> bool:
-    return any(isinstance(each, ModelOptions) and each.bound is unit.step for each in walk(runnable))
+    return any(
+        isinstance(each, ModelOptions) and each.bound is unit.step for each in walk(runnable)
+    )
 
 
 def warn_of_sameness(

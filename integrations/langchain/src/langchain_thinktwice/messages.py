@@ -1,4 +1,4 @@
-"""Messages as answers: what counts as the same one, what they say of themselves, what is left on them."""
+"""Messages as answers: which are the same one, what they say of themselves, and the summary."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from langchain_core.messages import AIMessage, BaseMessage
+
 from thinktwice.answers import canonical_json, default_key, fold, text_in
 
 if TYPE_CHECKING:
@@ -91,7 +92,9 @@ def finish_reason(metadata: Mapping[str, Any]) -> str | None:
 def logprobs(metadata: Mapping[str, Any]) -> tuple[float, ...] | None:
     """Log-probabilities of the tokens, where the provider was asked for them."""
     found = metadata.get("logprobs")
-    tokens = cast("Mapping[str, object]", found).get("content") if isinstance(found, Mapping) else None
+    if not isinstance(found, Mapping):
+        return None
+    tokens = cast("Mapping[str, object]", found).get("content")
     if not isinstance(tokens, Sequence) or isinstance(tokens, str) or not tokens:
         return None
     return tuple(float(token["logprob"]) for token in cast("Sequence[Mapping[str, Any]]", tokens))

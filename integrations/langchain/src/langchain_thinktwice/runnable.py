@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from langchain_core.callbacks import AsyncCallbackManager, CallbackManager
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableSerializable
@@ -15,8 +14,6 @@ from langchain_core.runnables.utils import (
     get_unique_config_specs,
 )
 from pydantic import ConfigDict, PrivateAttr
-from thinktwice import Budget, Limiter, Result, Strategy, UsageError, solve, solve_sync
-from thinktwice.limiter import DEFAULT_CONCURRENCY
 
 from langchain_thinktwice import config as configs
 from langchain_thinktwice.diversity import accepting_options, warn_of_sameness
@@ -30,10 +27,16 @@ from langchain_thinktwice.samples import (
     manager_of,
 )
 from langchain_thinktwice.tree import walk
+from thinktwice import Budget, Limiter, Result, Strategy, UsageError, solve, solve_sync
+from thinktwice.limiter import DEFAULT_CONCURRENCY
+from thinktwice.pricing import default_prices
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+
+    from langchain_core.callbacks import BaseCallbackManager
     from langchain_core.runnables.graph import Graph
-    from pydantic import BaseModel
+    from langchain_core.utils.pydantic import TypeBaseModel
 
 
 class StrategyRunnable(RunnableSerializable[Input, Output]):
@@ -53,7 +56,7 @@ class StrategyRunnable(RunnableSerializable[Input, Output]):
     prices: Any = None
     max_concurrency: int = DEFAULT_CONCURRENCY
     limiter: Any = None
-    on_exhausted: Literal["best", "raise"] = "best"
+    on_exhausted: Any = "best"
     require_budget: bool = False
     configurable_prefix: str = configs.PREFIX
     model_config = ConfigDict(arbitrary_types_allowed=True)
@@ -68,26 +71,28 @@ class StrategyRunnable(RunnableSerializable[Input, Output]):
         """
         fields["bound"] = bound = _checked(fields)
         super().__init__(**fields)
-        inside = [each for each in walk(bound) if isinstance(each, StrategyRunnable)]
-        self._draws = sum((each.strategy.draws or 1) * each._draws for each in inside) or 1
+        parts = walk(bound, closed=(StrategyRunnable,))
+        inside = [part for part in parts if isinstance(part, StrategyRunnable)]
+        self._draws = sum((part.strategy.draws or 1) * part._draws for part in inside) or 1
 
     # ---- what it looks like ---------------------------------------------------------------------
 
     @property
-    def InputType(self) -> type[Input]:  # noqa: N802 - LangChain's name
+    def InputType(self) -> type[Input]:  # noqa: N802  # pyright: ignore[reportGeneralTypeIssues]
         """That of the bound Runnable."""
         return self.bound.InputType
 
     @property
-    def OutputType(self) -> type[Output]:  # noqa: N802 - LangChain's name
+    def OutputType(self) -> type[Output]:  # noqa: N802
         """That of the bound Runnable; a dict with `include_result`."""
-        return cast("type[Output]", dict[str, Any]) if self.include_result else self.bound.OutputType
+        shown = dict[str, Any] if self.include_result else self.bound.OutputType
+        return cast("type[Output]", shown)
 
-    def get_input_schema(self, config: RunnableConfig | None = None) -> type[BaseModel]:
+    def get_input_schema(self, config: RunnableConfig | None = None) -> TypeBaseModel:
         """That of the bound Runnable."""
         return self.bound.get_input_schema(config)
 
-    def get_output_schema(self, config: RunnableConfig | None = None) -> type[BaseModel]:
+    def get_output_schema(self, config: RunnableConfig | None = None) -> TypeBaseModel:
         """That of the bound Runnable; a dict with `include_result`."""
         if self.include_result:
             return super().get_output_schema(config)
@@ -127,7 +132,8 @@ class StrategyRunnable(RunnableSerializable[Input, Output]):
         Works where an event loop is running, too. Calls still under way when the strategy has
         decided cannot be recalled: they run to their end unseen.
         """
-        return self._call_with_config(self._invoke, input, config, **kwargs)
+        run = cast("Any", self._invoke)  # LangChain passes what its signature asks for
+        return self._call_with_config(run, input, config, **kwargs)
 
     async def ainvoke(
         self,
@@ -136,7 +142,8 @@ class StrategyRunnable(RunnableSerializable[Input, Output]):
         **kwargs: Any,
     ) -> Output:
         """Run the strategy over `bound.ainvoke`."""
-        return await self._acall_with_config(self._ainvoke, input, config, **kwargs)
+        run = cast("Any", self._ainvoke)
+        return await self._acall_with_config(run, input, config, **kwargs)
 
     # A batch goes through `invoke` or `ainvoke` as well, with one cap on concurrency for all of it.
 
@@ -180,12 +187,12 @@ class StrategyRunnable(RunnableSerializable[Input, Output]):
             yield each
 
     def _invoke(self, given: Input, config: RunnableConfig, **kwargs: Any) -> Output:
-        config = _entered(config, blocks=True)
+        config = _entered(config, manager_of(CallbackManager, config), blocks=True)
         drawing = BlockingDrawing(self.bound, config, kwargs, draws=self._draws)
         return self._output(solve_sync(given, sampler=drawing, **self._settings(config)))
 
     async def _ainvoke(self, given: Input, config: RunnableConfig, **kwargs: Any) -> Output:
-        config = _entered(config, blocks=False)
+        config = _entered(config, manager_of(AsyncCallbackManager, config), blocks=False)
         drawing = AsyncDrawing(self.bound, config, kwargs, draws=self._draws)
         return self._output(await solve(given, sampler=drawing, **self._settings(config)))
 
@@ -209,18 +216,16 @@ class StrategyRunnable(RunnableSerializable[Input, Output]):
 
 
 def _checked(fields: Mapping[str, Any]) -> Runnable[Any, Any]:
-    """The Runnable to sample, if it may be sampled."""
+    """The Runnable to sample, if it may be sampled as asked."""
     bound, strategy, options = fields["bound"], fields["strategy"], fields.get("options")
+    _check_settings(fields)
     if not isinstance(bound, Runnable):
         raise UsageError("runnable", bound, "give a Runnable: a model or a chain")
-    bound = cast("Runnable[Any, Any]", bound)
     if not isinstance(strategy, Strategy):
         raise UsageError("strategy", strategy, "give a strategy such as Vote(8)")
-    for name, kind in (("budget", Budget), ("limiter", Limiter)):
-        if not isinstance(fields.get(name), kind | None):
-            raise UsageError(name, fields[name], f"give a {kind.__name__}")
+    bound = cast("Runnable[Any, Any]", bound)
     if not fields.get("repeatable"):
-        refuse_side_effects(bound)
+        refuse_side_effects(bound, closed=(StrategyRunnable,))
     if options:
         bound = accepting_options(bound)
     if strategy.draws != 1:
@@ -228,12 +233,28 @@ def _checked(fields: Mapping[str, Any]) -> Runnable[Any, Any]:
     return bound
 
 
-def _entered(config: RunnableConfig, *, blocks: bool) -> RunnableConfig:
+def _check_settings(fields: Mapping[str, Any]) -> None:
+    known = set(StrategyRunnable.model_fields)
+    for name in fields:
+        if name not in known:
+            remedy = f"there is no such setting, only {', '.join(sorted(known - {'bound'}))}"
+            raise UsageError(name, fields[name], remedy)
+    for name, kind in (("budget", Budget), ("limiter", Limiter)):
+        if not isinstance(fields.get(name), kind | None):
+            raise UsageError(name, fields[name], f"give a {kind.__name__}")
+    if fields.get("on_exhausted", "best") not in {"best", "raise"}:
+        raise UsageError("on_exhausted", fields["on_exhausted"], "give 'best' or 'raise'")
+    Limiter(fields.get("max_concurrency", DEFAULT_CONCURRENCY))  # which says what is wrong with it
+    default_prices(fields.get("prices"))  # likewise
+
+
+def _entered(
+    config: RunnableConfig, manager: BaseCallbackManager, *, blocks: bool
+) -> RunnableConfig:
     """Make ready for what is called without a config, such as a model inside a verifier.
 
     Changes context variables, in the context that LangChain made for this call.
     """
-    manager = manager_of(CallbackManager if blocks else AsyncCallbackManager, config)
     keep_books_of_each(manager)
     config = patch_config(config, callbacks=manager)
     var_child_runnable_config.set(config)

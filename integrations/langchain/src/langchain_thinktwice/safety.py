@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from thinktwice import UsageError
-
 from langchain_thinktwice.tree import walk
+from thinktwice import UsageError
 
 if TYPE_CHECKING:
     from langchain_thinktwice.tree import AnyRunnable
@@ -19,13 +18,17 @@ _KINDS = {
 _GRAPHS = "langgraph"
 
 
-def refuse_side_effects(runnable: AnyRunnable) -> None:
+def refuse_side_effects(runnable: AnyRunnable, *, closed: tuple[type, ...] = ()) -> None:
     """Refuse a graph, a tool or a message history anywhere inside a Runnable.
+
+    Args:
+        runnable: What is about to be sampled.
+        closed: Types that have looked into themselves.
 
     Raises:
         UsageError: There is one: each sample would run it again.
     """
-    for part in walk(runnable):
+    for part in walk(runnable, closed=closed):
         if (kind := _acts(part)) is not None:
             remedy = (
                 f"{part.get_name()} is {kind}: every sample would run it again, with all that it "

@@ -10,17 +10,18 @@ from langchain_core.callbacks import AsyncCallbackManager, CallbackManager
 from langchain_core.runnables import Runnable, RunnableConfig, ensure_config
 from langchain_core.runnables.config import patch_config, set_config_context
 from langchain_core.runnables.utils import Input, Output, coro_with_context
-from thinktwice import Completion
-from thinktwice.scope import current_scope
-from thinktwice.threads import in_thread
 
 from langchain_thinktwice.accounting import Bookkeeper, emits_spans
 from langchain_thinktwice.diversity import OPTIONS, accepting_options, options_in
 from langchain_thinktwice.messages import Reading, message_in, read_message
 from langchain_thinktwice.tree import unit_of
+from thinktwice import Completion
+from thinktwice.scope import current_scope
+from thinktwice.threads import in_thread
 
 if TYPE_CHECKING:
     from langchain_core.callbacks import BaseCallbackManager
+
     from thinktwice.protocols import Options
 
 M = TypeVar("M", AsyncCallbackManager, CallbackManager)
@@ -182,7 +183,7 @@ def manager_of(kind: type[M], config: RunnableConfig) -> M:
 
 
 def keep_books(manager: BaseCallbackManager) -> Bookkeeper | None:
-    """Book all calls under a callback manager in the current scope, before anybody hears of them."""
+    """Book all calls under a callback manager in the current scope, ahead of other handlers."""
     scope = current_scope()
     return None if scope is None else _employ(Bookkeeper(scope, emitted=_emitted(manager)), manager)
 

@@ -19,17 +19,22 @@ R = TypeVar("R", bound=AnyRunnable)
 _SETTINGS = frozenset({"callbacks", "config", "config_factories", "kwargs", "metadata"})
 
 
-def walk(runnable: AnyRunnable) -> Iterator[AnyRunnable]:
-    """The Runnable and all that it is made of, outside in; a model is not looked into."""
+def walk(runnable: AnyRunnable, *, closed: tuple[type, ...] = ()) -> Iterator[AnyRunnable]:
+    """The Runnable and all that it is made of, outside in.
+
+    Args:
+        runnable: Where to begin.
+        closed: Types that are not looked into; a model never is.
+    """
     yield runnable
-    if isinstance(runnable, BaseLanguageModel):
+    if isinstance(runnable, (BaseLanguageModel, *closed)):
         return
     for _, value in _fields(runnable):
         for inner in _runnables(value):
-            yield from walk(inner)
+            yield from walk(inner, closed=closed)
     if isinstance(runnable, RunnableLambda):
-        for used in cast("RunnableLambda[Any, Any]", runnable).deps:
-            yield from walk(used)
+        for used in runnable.deps:
+            yield from walk(used, closed=closed)
 
 
 @dataclass(frozen=True)
@@ -52,13 +57,11 @@ class Unit:
 def unit_of(runnable: AnyRunnable) -> Unit | None:
     """The Runnable as a model with what is bound to it; None if it is more than that."""
     if isinstance(runnable, BaseLanguageModel):
-        return Unit(runnable, cast("BaseLanguageModel[Any]", runnable))
+        return Unit(runnable, runnable)
     if isinstance(runnable, RunnableBindingBase):
-        binding = cast("RunnableBindingBase[Any, Any]", runnable)
-        inner, own = unit_of(binding.bound), dict(binding.kwargs)
+        inner, own = unit_of(runnable.bound), dict(runnable.kwargs)
     elif isinstance(runnable, RunnableConfigurableFields):
-        fields = cast("RunnableConfigurableFields[Any, Any]", runnable)
-        inner, own = unit_of(fields.default), dict[str, object]()
+        inner, own = unit_of(runnable.default), dict[str, object]()
     else:
         return None
     return None if inner is None else Unit(runnable, inner.model, {**inner.kwargs, **own})
@@ -73,7 +76,7 @@ def units(runnable: AnyRunnable, *, movable: bool = True) -> Iterator[Unit]:
         for inner in _runnables(value):
             yield from units(inner, movable=movable)
     if isinstance(runnable, RunnableLambda):
-        for used in cast("RunnableLambda[Any, Any]", runnable).deps:
+        for used in runnable.deps:
             yield from units(used, movable=False)
 
 
@@ -97,12 +100,12 @@ def _swapped(value: object, old: AnyRunnable, new: AnyRunnable) -> object:
     if isinstance(value, Mapping):
         items = cast("Mapping[object, object]", value)
         pairs = {key: _swapped(each, old, new) for key, each in items.items()}
-        return pairs if any(pairs[key] is not items[key] for key in items) else value
+        return pairs if any(pairs[key] is not items[key] for key in items) else items
     if isinstance(value, list | tuple):
         parts = cast("Sequence[object]", value)
         fresh = [_swapped(each, old, new) for each in parts]
         if all(a is b for a, b in zip(fresh, parts, strict=True)):
-            return value
+            return parts
         return tuple(fresh) if isinstance(value, tuple) else fresh
     return value
 

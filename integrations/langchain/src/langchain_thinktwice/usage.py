@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 from langchain_core.messages import AIMessage
 from langchain_core.outputs import ChatGeneration
-from thinktwice import Usage
 
 from langchain_thinktwice.messages import Reading, finish_reason, logprobs, read_message
+from thinktwice import Usage
 
 if TYPE_CHECKING:
     from langchain_core.outputs import LLMResult
@@ -74,7 +74,8 @@ def _read_text(result: LLMResult) -> Reading:
 def _of_message(reported: Mapping[str, Any] | None) -> Usage | None:
     if not reported or not (reported.get("input_tokens") or reported.get("output_tokens")):
         return None
-    read, written = reported.get("input_token_details", {}), reported.get("output_token_details", {})
+    read: Mapping[str, Any] = reported.get("input_token_details") or {}
+    written: Mapping[str, Any] = reported.get("output_token_details") or {}
     # Anthropic reports writes by how long they live, and then leaves the plain key at 0.
     ephemeral = [count for key, count in read.items() if key.startswith("ephemeral_")]
     writes = [read["cache_creation"]] if read.get("cache_creation") is not None else []

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, Generic, cast
 
 from langchain_core.runnables import Runnable
 from langchain_core.runnables.utils import Input, Output
-from thinktwice import UsageError
-from thinktwice.verifiers.adapt import verdict_of
 
 from langchain_thinktwice.samples import call_booked
 from langchain_thinktwice.tree import units
+from thinktwice import UsageError
+from thinktwice.verifiers.adapt import verdict_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

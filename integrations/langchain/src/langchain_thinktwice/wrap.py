@@ -17,15 +17,15 @@ from typing import (
     overload,
 )
 
-from thinktwice import BestOfN, Settled, UsageError, Vote
-
 from langchain_thinktwice.runnable import StrategyRunnable
 from langchain_thinktwice.verifiers import as_verifier
+from thinktwice import BestOfN, Settled, UsageError, Vote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping
 
     from langchain_core.runnables import Runnable
+
     from thinktwice import Budget, Limiter, Price, Result, Sample, Stop, Strategy
     from thinktwice.launch import Preference
     from thinktwice.protocols import Options, PriceSource, Verifier
@@ -124,7 +124,7 @@ def with_strategy(
         **settings: See `Settings`.
 
     Returns:
-        A Runnable. A message that it returns carries a summary in `response_metadata["thinktwice"]`.
+        A Runnable. A message that it returns has a summary in `response_metadata["thinktwice"]`.
 
     Raises:
         UsageError: A parameter makes no sense, the Runnable acts or remembers, or options would
@@ -279,9 +279,7 @@ def best_of_n(
         UsageError: As `with_strategy`.
     """
     judge = as_verifier(verifier)
-    strategy = BestOfN(
-        n, verifier=judge, key=key, stop=stop, prefer=prefer, equivalent=equivalent
-    )
+    strategy = BestOfN(n, verifier=judge, key=key, stop=stop, prefer=prefer, equivalent=equivalent)
     return StrategyRunnable(
         bound=runnable, strategy=strategy, include_result=include_result, **settings
     )
