@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 PRICES = {"arithmetic-lm": Price("0.10", "0.40")}  # made up: USD per million tokens, in and out
 MISCONCEPTION = "precedence"
 AT_ONCE = 16  # requests
-WIDTH = 110  # columns of the table
+WIDTH = 118  # columns of the table
 
 
 @dataclass(frozen=True)

@@ -190,7 +190,11 @@ class Ballot(Generic[T]):
 
     def _matching(self, answer: Hashable, same: Callable[[Hashable, Hashable], bool]) -> int:
         known = (i for i, pile in enumerate(self._piles) if same(pile.answer, answer))
-        return next(known, len(self._piles))
+        try:
+            return next(known, len(self._piles))
+        except Exception as error:
+            remedy = f"it raised {type(error).__name__}: return whether two answers are the same"
+            raise UsageError("equivalent", same, remedy) from error
 
     def _check(self, weight: float) -> None:
         if not self._weighted and weight != 1.0:

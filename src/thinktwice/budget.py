@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Final, Literal, TypeVar
@@ -57,8 +58,9 @@ class Budget:
             raise UsageError("seconds", self.seconds, "give a number of seconds")
         for kind in ("calls", "tokens", "cost", "seconds"):
             cap = getattr(self, kind)
-            if cap is not None and not cap > 0:
-                raise UsageError(kind, cap, "a cap must be above 0; leave it out for no cap")
+            if cap is not None and not 0 < cap < math.inf:
+                remedy = "a cap must be above 0 and finite; leave it out for no cap"
+                raise UsageError(kind, cap, remedy)
 
     @property
     def money(self) -> Decimal | None:

@@ -75,7 +75,8 @@ class Limiter:
     def _leave(self, waiter: _Waiter) -> None:
         with self._lock:
             if not waiter.has_slot:
-                self._waiting.remove(waiter)
+                with suppress(ValueError):  # passed over, as its loop was gone
+                    self._waiting.remove(waiter)
                 return
         self.release()  # granted while being cancelled: pass it on
 

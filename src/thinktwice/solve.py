@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Literal, TypeVar
 
@@ -18,7 +19,7 @@ from thinktwice.strategy import Strategy
 from thinktwice.threads import run_sync
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
     from thinktwice.pricing import Price
     from thinktwice.protocols import Options, PriceSource, Prompting, Sampler
@@ -76,6 +77,8 @@ async def solve(
         raise UsageError("on_exhausted", on_exhausted, "give 'best' or 'raise'")
     if require_budget and budget is None and ledger_around() is None:
         raise UsageError("budget", budget, "this run requires one: give budget=Budget(...)")
+    if not isinstance(budget, Budget | None):
+        raise UsageError("budget", budget, "give Budget(calls=, tokens=, cost=, seconds=)")
     if not isinstance(strategy, Strategy):
         raise UsageError("strategy", strategy, "give a strategy such as Vote(8)")
     if strategy.of is not None:
@@ -229,7 +232,10 @@ def _inside(
 def _several(limiter: Limiter | Sequence[Limiter] | None) -> Sequence[Limiter]:
     if limiter is None:
         return ()
-    return (limiter,) if isinstance(limiter, Limiter) else limiter
+    several = (limiter,) if isinstance(limiter, Limiter) else limiter
+    if not isinstance(several, Sequence) or not all(isinstance(e, Limiter) for e in several):
+        raise UsageError("limiter", limiter, "give a Limiter, or a list of them")
+    return several
 
 
 def _default_budget(strategy: Strategy, sources: Mapping[str, Source[P, T]]) -> Budget:

@@ -127,6 +127,16 @@ def check_draws(n: int) -> None:
         raise UsageError("n", n, "draw at least 1 sample, a whole number")
 
 
+def check_inside(of: Strategy | None) -> None:
+    """Refuse what is no strategy.
+
+    Raises:
+        UsageError: As above.
+    """
+    if of is not None and not isinstance(of, Strategy):
+        raise UsageError("of", of, "give the strategy inside, such as Vote(4), or None")
+
+
 def check_stop(stop: Stop, n: int, *, scored: bool) -> None:
     """Refuse what is no stop rule, or one that can never fire.
 

@@ -9,7 +9,7 @@ from thinktwice import launch
 from thinktwice.ballot import Ballot, best_member, heaviest, rank_weights
 from thinktwice.result import Outcome
 from thinktwice.stop import AtMost, GoodEnough, Stop, claim
-from thinktwice.strategy import Strategy, check_draws, check_stop
+from thinktwice.strategy import Strategy, check_draws, check_inside, check_stop
 from thinktwice.verifiers import as_verifier
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ class BestOfN(Strategy):
         if self.stop is not None:
             check_stop(self.stop, self.n, scored=True)
         launch.tau_of(self.prefer)
+        check_inside(self.of)
 
     @property
     def draws(self) -> int:

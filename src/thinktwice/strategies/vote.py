@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 from thinktwice import launch
 from thinktwice.ballot import Ballot
+from thinktwice.errors import UsageError
 from thinktwice.result import Outcome
 from thinktwice.stop import AtMost, Settled, Stop, claim, with_certain
-from thinktwice.strategy import Strategy, check_draws, check_stop
+from thinktwice.strategy import Strategy, check_draws, check_inside, check_stop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -61,6 +62,7 @@ class Vote(Strategy):
         check_draws(self.n)
         check_stop(self.stop, self.n, scored=False)
         launch.tau_of(self.prefer)
+        check_inside(self.of)
 
     @property
     def draws(self) -> int:
@@ -95,7 +97,7 @@ class Vote(Strategy):
 
         async with run.draws(self.n, in_flight=in_flight, until=over, wakes=rule.wakes) as samples:
             async for sample, _ in samples:
-                ballot.add(sample, weight=1.0 if self.weight is None else self.weight(sample))
+                ballot.add(sample, weight=self._weight(sample))
         final = tally()
         fired = rule.fired(final) if final.remaining else None
         cut = run.exhausted if fired is None and final.remaining else None
@@ -105,6 +107,16 @@ class Vote(Strategy):
             settled=claim(fired, final, void=self._void(cut=cut is not None)),
             stopped_by=fired or cut or AtMost(self.n),
         )
+
+    def _weight(self, sample: Sample[object]) -> float:
+        """Of a vote; a sample that abstains has none."""
+        if self.weight is None or sample.answer is None:
+            return 1.0
+        try:
+            return self.weight(sample)
+        except Exception as error:
+            remedy = f"it raised {type(error).__name__}: return a number from 0 to 1"
+            raise UsageError("weight", self.weight, remedy) from error
 
     def _void(self, *, cut: bool) -> str | None:
         """Why nothing is claimed about the full vote."""

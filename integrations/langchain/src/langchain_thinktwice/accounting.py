@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
+import logging
 import sys
 from typing import TYPE_CHECKING, Any, cast
 
@@ -25,6 +26,16 @@ if TYPE_CHECKING:
     from langchain_thinktwice.usage import Reply
     from thinktwice.booking import Booking
     from thinktwice.scope import Scope
+
+class _Redundant(logging.Filter):
+    """Drops what LangChain logs of an exception that a `Bookkeeper` raises: it raises it as well."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Keep what other handlers do."""
+        return not (isinstance(record.args, tuple) and record.args[:1] == (Bookkeeper.__name__,))
+
+
+logging.getLogger("langchain_core.callbacks.manager").addFilter(_Redundant())
 
 _EMITTERS = ("langfuse", "mlflow", "openinference", "opentelemetry")
 _MAX_TOKENS = ("max_tokens", "max_completion_tokens", "max_output_tokens", "num_predict")

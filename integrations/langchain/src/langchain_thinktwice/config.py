@@ -109,7 +109,7 @@ def sharing_a_cap(
 ) -> list[RunnableConfig]:
     """Configs of a batch, in which `max_concurrency` is one cap on the calls of all its inputs."""
     configs = get_config_list(config, length)
-    found = limiters(configs[0])
+    found = limiters(configs[0]) if configs else ()
     if not found:
         return configs
     return [patch_config(each, configurable={LIMITER: found[-1]}) for each in configs]
