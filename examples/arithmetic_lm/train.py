@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 
 import torch
@@ -25,7 +26,7 @@ from torch.nn import functional as F
 from arithmetic_lm.bench import Row, measure, rows, table
 from arithmetic_lm.engine import Engine
 from arithmetic_lm.model import WEIGHTS, Shape, read_model
-from arithmetic_lm.problems import FAMILIES, training_texts
+from arithmetic_lm.problems import FAMILIES, SLIPS, training_texts
 from arithmetic_lm.vocabulary import Vocabulary
 from network import Muon, Transformer, export
 
@@ -43,6 +44,8 @@ class Recipe:
     Args:
         steps: Length of the cosine schedule in updates.
         batch: Texts an update.
+        clean: Updates on texts without slips, by which the model learns to calculate; later ones
+            are on sloppy texts, by which it learns to be unsure.
         warm_up: Updates of linear warm-up.
         floor: Last learning rate as a share of the highest.
         matrix_rate: Learning rate of the blocks' matrices (Muon).
@@ -52,6 +55,7 @@ class Recipe:
 
     steps: int = 2000
     batch: int = 64
+    clean: int = 1100
     warm_up: int = 50
     floor: float = 0.05
     matrix_rate: float = 0.02
@@ -100,12 +104,14 @@ class Acceptance:
         return found
 
 
-def batches(vocabulary: Vocabulary, size: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+def batches(
+    vocabulary: Vocabulary, size: int, seed: int, *, slips: float = SLIPS
+) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield endless batches of (inputs, targets), each (size, length); prompts are no target.
 
     Two batches are drawn at a time and split by length, which saves padding.
     """
-    texts = training_texts(seed)
+    texts = training_texts(seed, slips=slips)
     while True:
         drawn = [next(texts) for _ in range(2 * size)]
         both = [
@@ -134,7 +140,8 @@ def train(given: argparse.Namespace, recipe: Recipe, shape: Shape) -> int:
     vocabulary = Vocabulary()
     model = Transformer(len(vocabulary), shape)
     optimizers = _optimizers(model, recipe)
-    data = batches(vocabulary, recipe.batch, given.seed)
+    clean = batches(vocabulary, recipe.batch, given.seed, slips=0.0)
+    data = chain(islice(clean, recipe.clean), batches(vocabulary, recipe.batch, given.seed))
     draft, start, losses = given.out.with_suffix(".draft.npz"), time.monotonic(), 0.0
     print(f"{sum(p.numel() for p in model.parameters()):,} parameters", flush=True)
     for step in range(1, recipe.steps + 1):
@@ -144,7 +151,7 @@ def train(given: argparse.Namespace, recipe: Recipe, shape: Shape) -> int:
             print(f"step {step}  loss {losses / 50:.4f}  {seconds:.0f} s", flush=True)
             losses = 0.0
         late = seconds > 60 * given.minutes
-        if step % given.every == 0 or late:
+        if (step > recipe.clean and step % given.every == 0) or late:
             export(model, shape, vocabulary, draft)
             if _accepted(draft, given.questions):
                 draft.replace(given.out)

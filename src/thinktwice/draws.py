@@ -41,6 +41,7 @@ class Draws(Generic[X]):
 
     Attributes:
         exhausted: The budget that ended the drawing, if one did.
+        positions: Which of the prompts a sample was drawn from, by the sample's index.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Draws(Generic[X]):
     ) -> None:
         """Launch nothing yet: that begins with the iteration."""
         self.exhausted: Limit | None = None
+        self.positions: dict[int, int] = {}
         self._work = work
         self._plan = plan
         self._nursery = nursery

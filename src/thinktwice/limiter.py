@@ -40,7 +40,7 @@ class Limiter:
         if max_concurrency < 1:
             raise UsageError("max_concurrency", max_concurrency, "at least 1 call must be allowed")
         self.max_concurrency = max_concurrency
-        self._serial = next(_serials)
+        self.serial = next(_serials)
         self._free = max_concurrency
         self._waiting: deque[_Waiter] = deque()
         self._lock = threading.Lock()
@@ -109,7 +109,7 @@ class Slots:
     def __init__(self, limiters: Sequence[Limiter]) -> None:
         """Hold nothing yet."""
         # One order for all, whoever nests in whom: nobody waits in a ring.
-        self._limiters = sorted(limiters, key=lambda limiter: limiter._serial)
+        self._limiters = sorted(limiters, key=lambda limiter: limiter.serial)
         self._taken: list[Limiter] = []
         self._borrowers = 0
         self._closed = False

@@ -20,7 +20,7 @@ class Nursery:
 
     def __init__(self) -> None:
         """Start with no tasks."""
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], None] = {}  # in order, so that runs repeat
         self._cancelled: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
@@ -39,14 +39,15 @@ class Nursery:
     def start(self, work: Coroutine[object, object, None]) -> None:
         """Start a task; it must keep its exceptions to itself."""
         task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks[task] = None
+        task.add_done_callback(self._tasks.pop)
 
     async def recall(self) -> None:
         """Cancel what still runs, once each, and wait until its own clean-up has ended."""
-        for task in self._tasks - self._cancelled:
-            task.cancel()
-            self._cancelled.add(task)
+        for task in self._tasks:
+            if task not in self._cancelled:
+                task.cancel()
+                self._cancelled.add(task)
         interrupted: asyncio.CancelledError | None = None
         while self._tasks:
             try:

@@ -219,7 +219,9 @@ class Run(Generic[P, T]):
             return min(wanted, self.max_concurrency)
 
         async def work(position: int) -> tuple[Sample[T], Verdict | None]:
-            return await self._draw(source, inputs[position], options, verifier)
+            sample, verdict = await self._draw(source, inputs[position], options, verifier)
+            draws.positions[sample.index] = position
+            return sample, verdict
 
         times = tuple(_clock_time(self.ledger.started, each) for each in wakes)
         plan = Plan(total=len(inputs), room=room, until=until, wakes=times)

@@ -147,7 +147,7 @@ async def _executed(run: Run[P, T], strategy: Strategy, on_exhausted: OnExhauste
         try:
             outcome = await _outcome(run, strategy)
         except Exception as error:
-            attach(error, _result(run, Outcome(winner=None)))
+            attach(error, _result(run, Outcome(winner=None), failed=True))
             raise
         finally:
             run.ledger.close()
@@ -178,7 +178,7 @@ async def _outcome(run: Run[P, T], strategy: Strategy) -> Outcome[T]:
         )
 
 
-def _result(run: Run[P, T], outcome: Outcome[T]) -> Result[T]:
+def _result(run: Run[P, T], outcome: Outcome[T], *, failed: bool = False) -> Result[T]:
     samples = tuple(sorted(run.samples, key=lambda sample: sample.index))
     winner = outcome.winner
     stopped_by = outcome.stopped_by or run.exhausted
@@ -188,7 +188,7 @@ def _result(run: Run[P, T], outcome: Outcome[T]) -> Result[T]:
         answered=winner is not None,
         cut=isinstance(stopped_by, Limit),
     )
-    for remark in said:
+    for remark in () if failed else said:  # an exception says it all
         run.warn(remark)
         if not (run.keyed and remark == remarks.ALL_DIFFERENT):  # they chose how to tell apart
             remarks.tell_once(remark)

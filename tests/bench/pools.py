@@ -5,7 +5,7 @@
 Every problem is voted on by the public `solve` in many seeded orders, with lognormal latencies on a
 virtual clock, and graded against the full vote over the same order. Calls are counted where they
 arrive, in the sampler: those that are cancelled later are among them. The recordings are looked for
-in `THINKTWICE_DATA`, else beside the checkout. About 20 minutes on two cores.
+in `THINKTWICE_DATA`, else beside the checkout. About 20 minutes on two free cores.
 """
 
 from __future__ import annotations

@@ -155,7 +155,7 @@ class Runs(BaseCallbackHandler):
         self._started("chain", run_id, parent_run_id, **details)
 
     def on_chat_model_start(self, serialized, messages, *, run_id, parent_run_id=None, **details):
-        self._started("model", run_id, parent_run_id, **details)
+        self._started("model", run_id, parent_run_id, **{**details, "name": "model"})
 
     def _ended(self, run_id, how):
         self.runs[run_id]["end"] = how

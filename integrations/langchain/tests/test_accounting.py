@@ -13,9 +13,10 @@ from langchain_core.language_models import FakeListLLM
 from langchain_core.messages import AIMessage
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.outputs import ChatGeneration, ChatResult, Generation, LLMResult
-from langchain_core.runnables import RunnableLambda, RunnableParallel
+from langchain_core.runnables import Runnable, RunnableLambda, RunnableParallel
 from langchain_thinktwice import vote
 from langchain_thinktwice.usage import read_reply
+
 from thinktwice import AtMost, Budget, Price, Usage
 from thinktwice.errors import ThinktwiceWarning
 
@@ -50,15 +51,13 @@ async def test_implicit_calls_are_found(scripted, call):
 
 async def test_a_runnable_that_passes_no_config_on(scripted):
     """Neither its own nor LangChain's code passes the config: the context does."""
-    from langchain_core.runnables import Runnable
-
     model = scripted("a")
 
     class Bare(Runnable[str, str]):
-        def invoke(self, input, config=None, **kwargs):
+        def invoke(self, input, config=None, **kwargs):  # noqa: A002 - LangChain's name
             raise NotImplementedError
 
-        async def ainvoke(self, input, config=None, **kwargs):
+        async def ainvoke(self, input, config=None, **kwargs):  # noqa: A002 - as above
             return (await asyncio.create_task(model.ainvoke(input))).text
 
     answer = await all_of(Bare(), 2).ainvoke("abc")

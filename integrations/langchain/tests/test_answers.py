@@ -7,6 +7,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
 from langchain_core.output_parsers import StrOutputParser
 from langchain_thinktwice import vote
 from langchain_thinktwice.messages import finish_reason, logprobs, read_message
+
 from thinktwice import AtMost
 from thinktwice.answers import default_key, key_function, text_in
 

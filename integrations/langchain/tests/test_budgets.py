@@ -1,4 +1,4 @@
-"""Budgets are kept at the model, inside whatever chain it stands in, and requests only tighten them."""
+"""Budgets are kept at the model, inside whatever chain it stands in; requests only tighten them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from langchain_core.output_parsers import StrOutputParser
 from langchain_core.runnables import RunnableLambda
 from langchain_thinktwice import vote
 from langchain_thinktwice.config import tightened_strategy
+
 from thinktwice import (
     AtMost,
     Budget,
@@ -104,7 +105,8 @@ def test_refused_in_a_loop_of_the_chain(scripted):
         return (await model.ainvoke(text)).text + (await model.ainvoke(text)).text
 
     step = RunnableLambda(lambda text: asyncio.run(twice(text)))
-    result = drawing(step, 3, budget=Budget(calls=3)).invoke("a")["result"]
+    chain = drawing(step, 3, budget=Budget(calls=3), max_concurrency=1)
+    result = chain.invoke("a")["result"]
     assert model.calls == 3
     assert result.cut is not None
 
@@ -113,7 +115,9 @@ async def test_a_retry_around_the_model_does_not_get_past(scripted, call):
     """The refusal is refused again, and comes out in the end."""
     model = scripted("a")
     tried = model.with_retry(stop_after_attempt=2, wait_exponential_jitter=False)
-    result = (await call(drawing(tried | StrOutputParser() | tried, 2, budget=Budget(calls=3)), "abc"))["result"]
+    result = (
+        await call(drawing(tried | StrOutputParser() | tried, 2, budget=Budget(calls=3)), "abc")
+    )["result"]
     assert model.calls == 3
     assert result.cut is not None
 

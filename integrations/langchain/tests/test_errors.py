@@ -10,10 +10,11 @@ import pytest
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.runnables import RunnableLambda
 from langchain_thinktwice import vote
+
 from thinktwice import AllSamplesFailed, AtMost, Result
 
 
-class Refused(Exception):
+class Refused(Exception):  # noqa: N818 - as clients name theirs
     """An error of a provider's client."""
 
     status_code = 429
@@ -76,7 +77,7 @@ async def test_with_fallbacks_inside(scripted, call):
 
 
 async def test_cancelling_the_caller(scripted):
-    """What the chain does in its `finally` runs to its end, once for each sample; no task is left."""
+    """What the chain does in its `finally` runs to its end in each sample; no task is left."""
     before = asyncio.all_tasks()
     cleaned: list[int] = []
     under_way = asyncio.Semaphore(0)
@@ -122,7 +123,7 @@ async def test_losers_are_cancelled_and_awaited(scripted):
 async def test_steering_exceptions_of_langgraph_pass(monkeypatch, scripted, call):
     """An interrupt is no failed sample; it is known where LangGraph is in use."""
 
-    class GraphBubbleUp(Exception):
+    class GraphBubbleUp(Exception):  # noqa: N818 - its name
         pass
 
     errors = ModuleType("langgraph.errors")

@@ -6,6 +6,7 @@ import warnings
 
 import pytest
 from langchain_core.caches import InMemoryCache
+from langchain_core.messages import AIMessage
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import (
@@ -16,6 +17,7 @@ from langchain_core.runnables import (
 )
 from langchain_thinktwice import vote
 from langchain_thinktwice.diversity import ModelOptions
+
 from thinktwice import AtMost, UsageError
 from thinktwice.errors import ThinktwiceWarning
 
@@ -47,7 +49,9 @@ CHAINS = {
     "assign": lambda model: RunnablePassthrough.assign(y=PROMPT | model) | (lambda d: d["y"].text),
     "parallel": lambda model: {"y": PROMPT | model} | RunnableLambda(lambda d: d["y"].text),
     "branch": lambda model: RunnableBranch((lambda _: False, lambda _: "b"), PROMPT | model),
-    "structured": lambda model: PROMPT | model.with_structured_output({"title": "A", "type": "object"}),
+    "structured": lambda model: (
+        PROMPT | model.with_structured_output({"title": "A", "type": "object"})
+    ),
     "inner vote": lambda model: PROMPT | vote(model, n=1),
 }
 
@@ -55,10 +59,7 @@ CHAINS = {
 @pytest.mark.parametrize("name", CHAINS)
 async def test_on_a_chain(scripted, call, name):
     """The one model found is rebound, and `bound` shows it; the user's chain stays as it is."""
-    message = {"role": "ai", "content": "", "tool_calls": [{"name": "A", "args": {}, "id": "1"}]}
-    from langchain_core.messages import AIMessage
-
-    model = scripted(AIMessage(**{k: v for k, v in message.items() if k != "role"}))
+    model = scripted(AIMessage("", tool_calls=[{"name": "A", "args": {}, "id": "1"}]))
     chain = CHAINS[name](model)
     before = repr(chain)
     wrapped = vote(chain, n=2, stop=AtMost(2), options=seeded, key=lambda _: "same")
@@ -94,14 +95,16 @@ async def test_options_of_nested_wrappers_are_merged(scripted, call):
     """The inner ones win."""
     model = scripted("a")
     inner = vote(PROMPT | model, n=1, options={"seed": 1, "top_p": 0.9})
-    await call(vote(inner | StrOutputParser(), n=1, options={"seed": 2, "temperature": 1}), {"x": "?"})
+    await call(
+        vote(inner | StrOutputParser(), n=1, options={"seed": 2, "temperature": 1}), {"x": "?"}
+    )
     assert model.log[0]["kwargs"] == {"seed": 1, "top_p": 0.9, "temperature": 1}
 
 
 def test_no_model_or_several(scripted):
     """Are refused, with the routes; so is a model in the closure of a function."""
     a, b = scripted("a"), scripted("b")
-    hidden = RunnableLambda(lambda text: a.invoke(text))
+    hidden = RunnableLambda(lambda text: a.invoke(text).text)
     for chain, cause in (
         (RunnableLambda(len), "no model was found"),
         (a | StrOutputParser() | b, "2 models were found"),
@@ -126,8 +129,9 @@ def test_temperature_zero_is_warned_of(scripted):
     """When the wrapper is made, unless options set another or only one is drawn."""
     cold = scripted("a", temperature=0)
     for chain in (cold, PROMPT | cold | StrOutputParser(), scripted("a").bind(temperature=0.0)):
-        with pytest.warns(ThinktwiceWarning, match="temperature is 0"):
+        with pytest.warns(ThinktwiceWarning, match="temperature is 0") as told:
             vote(chain, n=3)
+        assert told[0].filename == __file__
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         vote(cold, n=3, options={"temperature": 0.7})

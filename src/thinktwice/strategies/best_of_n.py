@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias, TypeVar
 
 from thinktwice import launch
 from thinktwice.ballot import Ballot, best_member, heaviest, rank_weights
+from thinktwice.errors import UsageError
 from thinktwice.result import Outcome
 from thinktwice.stop import AtMost, GoodEnough, Stop, claim
 from thinktwice.strategy import Strategy, check_draws, check_inside, check_stop
 from thinktwice.verifiers import as_verifier
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Mapping
+    from collections.abc import Callable, Hashable, Mapping, Sequence
 
     from thinktwice.ballot import Group
     from thinktwice.launch import Preference
@@ -32,21 +33,23 @@ class BestOfN(Strategy):
 
     With a verifier that is exact (a pass is proof) it stops at the first pass, and returns the best
     score. With any other the scores of samples with the same answer are added up and the heaviest
-    answer wins, by weights that depend on the order of the scores alone: the single best score of
-    many is more often a wrong sample that fools the verifier (Stroebl et al. 2024,
-    arXiv:2411.17501), which is why more samples make plain best-of-N worse. A check that breaks is
-    no low score: the sample keeps the mean weight.
+    answer wins: the single best score of many is more often a wrong sample that fools the verifier
+    (Stroebl et al. 2024, arXiv:2411.17501), which is why more samples make plain best-of-N worse. A
+    check that breaks is no low score: the sample keeps the mean weight.
 
     Cost: at most n samples and n verdicts; with an exact verifier about 1 / P(pass) of each.
 
     Attributes:
         n: Samples at the most.
         verifier: A `Verifier`, or a callable of the value that returns bool, float in [0, 1] or a
-            Verdict. One with `calibrated = True` has its scores added up as they are.
+            Verdict.
         key: What answers are told apart by, as in `Vote`.
         stop: When to stop early; by default at the first pass of an exact verifier, else never.
         prefer: As in `Vote`.
         equivalent: Whether two answers are the same one; by default, when they are equal.
+        weights: "score" adds up the scores of an inexact verifier; "rank" adds up weights
+            that depend on their order alone (arXiv:2502.18581), for scores whose differences mean
+            nothing.
         of: The strategy inside: each candidate is then a run of it.
 
     Raises:
@@ -59,6 +62,7 @@ class BestOfN(Strategy):
     stop: Stop | None = field(default=None, kw_only=True)
     prefer: Preference | float = field(default="balanced", kw_only=True)
     equivalent: Callable[[Hashable, Hashable], bool] | None = field(default=None, kw_only=True)
+    weights: Literal["score", "rank"] = field(default="score", kw_only=True)
     of: Strategy | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
@@ -68,6 +72,8 @@ class BestOfN(Strategy):
         if self.stop is not None:
             check_stop(self.stop, self.n, scored=True)
         launch.tau_of(self.prefer)
+        if self.weights not in {"score", "rank"}:
+            raise UsageError("weights", self.weights, "give 'score' or 'rank'")
         check_inside(self.of)
 
     @property
@@ -88,6 +94,7 @@ class BestOfN(Strategy):
         rule = self.stop or (GoodEnough(1.0) if verifier.exact else AtMost(self.n))
         ballot: Ballot[T] = Ballot(self.n, equivalent=self.equivalent)
         scores: dict[int, float] = {}
+        counted: set[int] = set()
         tau = launch.tau_of(self.prefer, recallable=run.recallable)
 
         def in_flight() -> int:
@@ -105,9 +112,13 @@ class BestOfN(Strategy):
                 ballot.add(sample, score=score, passed=passed)
                 if score is not None:
                     scores[sample.index] = score
+                counted.add(sample.index)
+        fired = rule.fired(ballot.tally(run.seconds))
+        for sample in _unjudged(run, counted):
+            ballot.add(sample)
         tally = ballot.tally(run.seconds)
-        fired = rule.fired(tally)
-        winner, agreement = _selected(ballot.groups, scores, verifier)
+        weigh = _best_only if verifier.exact else _WEIGHING[self.weights]
+        winner, agreement = _selected(ballot.groups, scores, weigh)
         if tally.counts and len(tally.counts) == sum(tally.counts) > 1 and not verifier.exact:
             run.warn(
                 "every sample gave another answer, so the best score alone decided: give key= or "
@@ -121,33 +132,41 @@ class BestOfN(Strategy):
         )
 
 
+def _unjudged(run: Run[P, T], counted: set[int]) -> list[Sample[T]]:
+    """What was drawn and not judged before a budget ended the run: it is paid for, so it stands."""
+    cut = run.exhausted is not None
+    return [sample for sample in run.samples if cut and sample.index not in counted]
+
+
 def _selected(
-    groups: tuple[Group[T], ...], scores: Mapping[int, float], verifier: Verifier[object]
+    groups: tuple[Group[T], ...], scores: Mapping[int, float], weigh: Weighing
 ) -> tuple[Sample[T] | None, float | None]:
     """The winner, and the share of the weight that its answer has."""
     samples = [sample for group in groups for sample in group.samples]
-    if not samples:
-        return None, None
-    weights = _weights(samples, scores, verifier)
+    known = weigh([scores.get(sample.index) for sample in samples])
+    if not any(known):  # all fail alike: the vote decides
+        known = [1.0] * len(samples)
+    weights = {sample.index: weight for sample, weight in zip(samples, known, strict=True)}
     group = heaviest(groups, weights)
     if group is None:
         return None, None
-    total = sum(weights.values())
-    share = sum(weights[sample.index] for sample in group.samples) / total if total else None
+    share = sum(weights[sample.index] for sample in group.samples) / sum(known)
     return best_member(group, scores), share
 
 
-def _weights(
-    samples: list[Sample[T]], scores: Mapping[int, float], verifier: Verifier[object]
-) -> dict[int, float]:
-    known = [scores.get(sample.index) for sample in samples]
-    indices = [sample.index for sample in samples]
-    if verifier.exact:  # only the best count, and among them the vote does
-        best = max((score for score in known if score is not None), default=None)
-        return dict(zip(indices, (float(score == best) for score in known), strict=True))
-    if getattr(verifier, "calibrated", False):
-        given = [score for score in known if score is not None]
-        neutral = sum(given) / len(given) if given else 1.0
-        weights = [neutral if score is None else score for score in known]
-        return dict(zip(indices, weights, strict=True))
-    return dict(zip(indices, rank_weights(known), strict=True))
+def _best_only(scores: Sequence[float | None]) -> list[float]:
+    """For an exact verifier: among the samples with the best score the vote decides."""
+    best = max((score for score in scores if score is not None), default=None)
+    return [float(score == best) for score in scores]
+
+
+def _as_they_are(scores: Sequence[float | None]) -> list[float]:
+    """A sample whose check broke gets the mean: nothing is known of it."""
+    known = [score for score in scores if score is not None]
+    neutral = sum(known) / len(known) if known else 1.0
+    return [neutral if score is None else score for score in scores]
+
+
+Weighing: TypeAlias = "Callable[[Sequence[float | None]], list[float]]"
+
+_WEIGHING: Final[Mapping[str, Weighing]] = {"score": _as_they_are, "rank": rank_weights}

@@ -29,7 +29,7 @@ class Vote(Strategy):
     """Draw up to n samples and return the most frequent answer (self-consistency).
 
     Wang et al. 2022, arXiv:2203.11171. Cost: at most n samples, and by default as few as settle the
-    vote: about 4 where the samples agree, 7 to 11 of 16 where they do not. It helps where the right
+    vote: 3 of 16 where the samples agree, 8 to 10 where they do not. It helps where the right
     answer is the most frequent one, and makes things worse where a wrong one is.
 
     Attributes:

@@ -92,8 +92,8 @@ FAMILIES: dict[str, Family] = {
 }
 """All families by name. Adding one is one entry here, and training again."""
 
-SLIPS = 0.05
-"""Share of the lines of training solutions whose result is off by one or by ten.
+SLIPS = 0.13
+"""Share of the lines of sloppy training solutions whose result is off by one or by ten.
 
 Texts that people write are like that. A model trained on them is not sure of any line, as a model
 of everything people write is not, and so its mistakes differ from sample to sample.
@@ -193,14 +193,19 @@ def work(
     return [*lines, f"A:{terms[0]}"]
 
 
-def training_texts(seed: int) -> Iterator[tuple[str, str]]:
-    """Yield endless pairs (question, worked solution) of the training split, slips included."""
-    rng = random.Random(f"{seed}/texts")
+def training_texts(seed: int, *, slips: float = SLIPS) -> Iterator[tuple[str, str]]:
+    """Yield endless pairs (question, worked solution) of the training split.
+
+    Args:
+        seed: Same seed, same texts.
+        slips: Share of the lines with a slip.
+    """
+    rng = random.Random(f"{seed}/texts/{slips}")
     families = list(FAMILIES.values())
     weights = [family.weight for family in families]
 
     def sloppily(a: int, operator: str, b: int) -> int:
-        slip = rng.choice((-10, -1, 1, 10)) if rng.random() < SLIPS else 0
+        slip = rng.choice((-10, -1, 1, 10)) if rng.random() < slips else 0
         return calculate(a, operator, b) + slip
 
     while True:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from langchain_thinktwice.runnable import StrategyRunnable
-from langchain_thinktwice.samples import TAG as SAMPLE_TAG
 from langchain_thinktwice.verifiers import RunnableSampler, RunnableVerifier
 from langchain_thinktwice.wrap import Settings, WithResult, best_of_n, vote, with_strategy
 
 __all__ = [
-    "SAMPLE_TAG",
     "RunnableSampler",
     "RunnableVerifier",
     "Settings",

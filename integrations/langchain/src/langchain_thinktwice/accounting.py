@@ -19,6 +19,7 @@ from thinktwice.tokens import estimate_usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Mapping
+    from types import FrameType
     from uuid import UUID
 
     from langchain_core.outputs import LLMResult
@@ -27,8 +28,9 @@ if TYPE_CHECKING:
     from thinktwice.booking import Booking
     from thinktwice.scope import Scope
 
+
 class _Redundant(logging.Filter):
-    """Drops what LangChain logs of an exception that a `Bookkeeper` raises: it raises it as well."""
+    """Drops what LangChain logs of an exception of a `Bookkeeper`, since it raises it as well."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Keep what other handlers do."""
@@ -86,7 +88,11 @@ class Bookkeeper(BaseCallbackHandler):
     ) -> None:
         del serialized
         if (scope := self._scope_now()) is not None:
-            booking = await scope.book(**self._call(scope, prompts, details))
+            try:
+                booking = await scope.book(**self._call(scope, prompts, details))
+            except Exception:
+                _close_unawaited(sys._getframe())  # pyright: ignore[reportPrivateUsage]
+                raise
             self._open[run_id] = booking, prompts[0]
 
     def _start_blocking(
@@ -175,6 +181,19 @@ def _asked_by_coroutine() -> bool:
     """Whether the property that calls this is being read in a coroutine."""
     frame = sys._getframe(2)  # pyright: ignore[reportPrivateUsage]
     return bool(frame.f_code.co_flags & inspect.CO_COROUTINE)
+
+
+def _close_unawaited(frame: FrameType | None) -> None:
+    """Close the coroutines of the other handlers, which nobody awaits when one handler raises.
+
+    LangChain makes them before it awaits the first; Python would warn of each of them.
+    """
+    while frame is not None and frame.f_code.co_name not in {"on_chat_model_start", "on_llm_start"}:
+        frame = frame.f_back
+    for local in () if frame is None else tuple(frame.f_locals.values()):
+        for each in cast("list[object]", local) if isinstance(local, list) else ():
+            if inspect.iscoroutine(each) and inspect.getcoroutinestate(each) == "CORO_CREATED":
+                each.close()
 
 
 def _loop_here() -> asyncio.AbstractEventLoop | None:

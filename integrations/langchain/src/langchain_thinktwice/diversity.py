@@ -108,7 +108,7 @@ def accepting_options(runnable: AnyRunnable) -> AnyRunnable:
     if _is_rebound(runnable, found[0]):
         return runnable
     step = found[0].step
-    return replaced(runnable, step, ModelOptions[Any, Any](bound=step))
+    return replaced(runnable, step, ModelOptions(bound=step))
 
 
 def _is_rebound(runnable: AnyRunnable, unit: Unit) -> bool:
@@ -146,4 +146,4 @@ def _is_cached(unit: Unit) -> bool:
 
 def _warn(cause: str, remedy: str) -> None:
     message = f"{cause}, so all samples will be the same one: {remedy}"
-    warnings.warn(message, ThinktwiceWarning, stacklevel=5)
+    warnings.warn(message, ThinktwiceWarning, stacklevel=6)

@@ -85,7 +85,7 @@ class AsyncDrawing(_Drawing[Input, Output]):
         child = run.get_child()
         books = keep_books(child)
         try:
-            inner = patch_config(config, callbacks=child)
+            inner: RunnableConfig = {**config, "callbacks": child}
             with set_config_context(inner) as context:
                 call = bound.ainvoke(prompt, inner, **kwargs)
                 value = await coro_with_context(call, context)
@@ -107,7 +107,7 @@ class BlockingDrawing(_Drawing[Input, Output]):
         child = run.get_child()
         books = keep_books(child)
         try:
-            inner = patch_config(config, callbacks=child)
+            inner: RunnableConfig = {**config, "callbacks": child}
             with set_config_context(inner) as context:
                 value = context.run(bound.invoke, prompt, inner, **kwargs)
         except BaseException as error:

@@ -1,0 +1,102 @@
+"""One cap on concurrency holds for all that a request does."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+from langchain_core.output_parsers import StrOutputParser
+from langchain_core.runnables import RunnableLambda
+from langchain_thinktwice import vote
+
+from thinktwice import AtMost, Limiter, UsageError
+
+
+def drawing(runnable, n, **settings):
+    """A vote that launches all n at once."""
+    return vote(runnable, n=n, stop=AtMost(n), prefer="latency", **settings)
+
+
+@pytest.fixture
+def model(scripted):
+    return scripted("a", seconds=0.02)
+
+
+async def test_samples_in_flight(model, call):
+    """By the wrapper's own cap, and by the request's if it is lower."""
+    await call(drawing(model, 6, max_concurrency=3), "?")
+    assert model.most_in_flight == 3
+    model._most[0] = 0
+    await call(drawing(model, 6, max_concurrency=3), "?", {"max_concurrency": 2})
+    assert model.most_in_flight == 2
+
+
+async def test_over_a_batch(model):
+    """LangChain would allow two inputs at once, and so four calls."""
+    chain = drawing(model, 4)
+    await chain.abatch(["?"] * 4, {"max_concurrency": 2})
+    assert model.most_in_flight == 2
+    model._most[0] = 0
+    await asyncio.to_thread(chain.batch, ["?"] * 4, {"max_concurrency": 2})
+    assert model.most_in_flight == 2
+
+
+async def test_over_a_batch_of_a_chain(model):
+    """A sequence hands its batch on to its steps."""
+    chain = RunnableLambda(str) | drawing(model, 4) | StrOutputParser()
+    await chain.abatch(["?"] * 4, [{"max_concurrency": 2}] * 4)
+    assert model.most_in_flight == 2
+    model._most[0] = 0
+    done = [
+        each
+        async for each in drawing(model, 4).abatch_as_completed(["?"] * 3, {"max_concurrency": 2})
+    ]
+    assert len(done) == 3
+    assert model.most_in_flight == 2
+
+
+async def test_over_nested_wrappers(model, call):
+    """Inner samples take the outer samples' places."""
+    inner = drawing(model, 3)
+    await call(drawing(inner | StrOutputParser(), 3), "?", {"max_concurrency": 2})
+    assert model.most_in_flight <= 2
+    assert model.calls == 9
+
+
+async def test_over_nested_wrappers_in_a_batch(model):
+    """All of it together."""
+    outer = drawing(drawing(model, 2) | StrOutputParser(), 2)
+    await outer.abatch(["?"] * 3, {"max_concurrency": 2})
+    assert model.most_in_flight <= 2
+    assert model.calls == 12
+
+
+async def test_a_limiter_shared_by_wrappers_binds_beside_the_requests_cap(model):
+    """Whichever is lower, over all of them."""
+    limiter = Limiter(1)
+    chain = drawing(model, 2, limiter=limiter)
+    await asyncio.gather(*(chain.abatch(["?"] * 2, {"max_concurrency": 2}) for _ in range(2)))
+    assert model.most_in_flight == 1
+    assert model.calls == 8
+
+
+@pytest.mark.parametrize("cap", [0, -1, "2", 1.5])
+async def test_a_cap_that_is_none(model, cap):
+    """Is a mistake of the request's."""
+    with pytest.raises(UsageError, match="max_concurrency"):
+        await vote(model, n=2).ainvoke("?", {"max_concurrency": cap})
+
+
+async def test_a_decided_blocking_run_returns_at_once(scripted):
+    """The straggler runs on unseen."""
+
+    def reply(request):
+        if request["index"] == 1:
+            time.sleep(1)
+        return "a"
+
+    chain = vote(scripted(reply), n=3, prefer="latency")
+    started = time.monotonic()
+    await asyncio.to_thread(chain.invoke, "?")
+    assert time.monotonic() - started < 0.7

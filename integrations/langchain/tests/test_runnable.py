@@ -1,0 +1,189 @@
+"""A wrapper is a Runnable like any other: schemas, graph, copies, names, settings."""
+
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+import subprocess
+import sys
+
+import langchain_thinktwice
+import pytest
+from langchain_core.language_models import FakeListChatModel
+from langchain_core.load import dumpd
+from langchain_core.messages import AIMessage
+from langchain_core.output_parsers import StrOutputParser
+from langchain_core.prompts import ChatPromptTemplate
+from langchain_core.runnables import ConfigurableField, RunnableLambda
+from langchain_thinktwice import StrategyRunnable, vote, with_strategy
+
+from thinktwice import BestOfN, Budget, Limiter, Settled, UsageError, Vote
+
+PROMPT = ChatPromptTemplate.from_template("{x}")
+
+
+@pytest.fixture
+def chain():
+    return PROMPT | FakeListChatModel(responses=["4"]) | StrOutputParser()
+
+
+def test_public_names_are_sorted():
+    """And documented."""
+    assert list(langchain_thinktwice.__all__) == sorted(langchain_thinktwice.__all__)
+    named = [getattr(langchain_thinktwice, name) for name in langchain_thinktwice.__all__]
+    assert all(value.__doc__ for value in named)
+
+
+def test_schemas_are_those_of_the_chain(chain):
+    """Input and output, as types and as JSON."""
+    wrapped = vote(chain, n=2)
+    assert wrapped.InputType == chain.InputType
+    assert wrapped.OutputType == chain.OutputType
+    assert wrapped.get_input_jsonschema() == chain.get_input_jsonschema()
+    assert wrapped.get_output_jsonschema() == chain.get_output_jsonschema()
+
+
+def test_include_result_shows_in_the_output_schema(chain):
+    """It is a dict then."""
+    wrapped = vote(chain, n=2, include_result=True)
+    assert wrapped.get_output_jsonschema()["type"] == "object"
+    assert wrapped.get_input_jsonschema() == chain.get_input_jsonschema()
+
+
+def test_graph_is_that_of_the_chain(chain):
+    """Nodes and edges."""
+    assert vote(chain, n=2).get_graph().draw_mermaid() == chain.get_graph().draw_mermaid()
+
+
+def test_a_request_sees_what_it_may_set(chain):
+    """Also where several wrappers stand in one chain."""
+    both = vote(chain, n=2) | RunnableLambda(lambda x: {"x": x}) | vote(chain, n=3)
+    fields = both.config_schema().model_json_schema()["$defs"]["Configurable"]["properties"]
+    assert set(fields) == {"thinktwice_budget", "thinktwice_n"}
+
+
+def test_names(chain):
+    """The strategy and what it samples, or what the user says."""
+    assert vote(chain).get_name() == "Vote[RunnableSequence]"
+    assert vote(chain, name="answer").get_name() == "answer"
+
+
+def test_copies(chain):
+    """Pickled, deep-copied and copied with a setting, it goes on working."""
+    wrapped = vote(chain, n=2, key="number", options={"seed": 1}, budget=Budget(calls=5))
+    pickled = pickle.loads(pickle.dumps(wrapped))  # noqa: S301 - our own
+    for each in (pickled, copy.deepcopy(wrapped), wrapped.model_copy()):
+        assert each.strategy == wrapped.strategy
+        assert each.budget == wrapped.budget
+        assert each.invoke({"x": 1}) == "4"
+
+
+def test_with_config_and_configurable_fields(chain):
+    """LangChain's own ways to set things."""
+    wrapped = vote(chain, n=3, include_result=True)
+    bound = wrapped.with_config(configurable={"thinktwice_n": 1})
+    assert bound.invoke({"x": 1})["result"].launched == 1
+    chosen = wrapped.configurable_fields(include_result=ConfigurableField(id="full"))
+    assert chosen.invoke({"x": 1}, {"configurable": {"full": False}}) == "4"
+
+
+def test_it_is_no_constructor_for_others(chain):
+    """Its strategy may hold anything, so it is not offered for loading."""
+    assert dumpd(vote(chain))["type"] == "not_implemented"
+
+
+def test_tools_and_structured_output_go_to_the_model(scripted):
+    """The strategy stays around them."""
+    call = {"name": "A", "args": {"v": 1}, "id": "1"}
+    model = scripted(AIMessage("", tool_calls=[call]))
+    schema = {"title": "A", "type": "object", "properties": {"v": {"type": "integer"}}}
+    wrapped = vote(model, n=3)
+    bound = wrapped.bind_tools([schema])
+    assert isinstance(bound, StrategyRunnable)
+    assert bound.invoke("?").tool_calls[0]["args"] == {"v": 1}
+    assert wrapped.with_structured_output(schema).invoke("?") == {"v": 1}
+    with pytest.raises(AttributeError):
+        vote(PROMPT | model).bind_tools([schema])
+
+
+def test_call_kwargs_reach_the_first_step(scripted):
+    """As they do without the wrapper."""
+    model = scripted("a")
+    vote(model, n=1).bind(stop=["x"]).invoke("?", seed=3)
+    assert model.log[0]["kwargs"] == {"seed": 3}
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"runnable": len}, "runnable"),
+        ({"strategy": "vote"}, "strategy"),
+        ({"budget": 5}, "budget"),
+        ({"limiter": 5}, "limiter"),
+        ({"prices": 5}, "prices"),
+        ({"on_exhausted": "stop"}, "on_exhausted"),
+        ({"max_concurrency": 0}, "max_concurrency"),
+        ({"budgett": 5}, "budgett"),
+        ({"key": "nummber"}, "key"),
+    ],
+    ids=str,
+)
+def test_mistakes_are_found_when_it_is_made(chain, settings, named):
+    """With the name of the parameter."""
+    given = {"runnable": chain, "strategy": Vote(2), **settings}
+    with pytest.raises(UsageError) as raised:
+        with_strategy(given.pop("runnable"), given.pop("strategy"), **given)
+    assert raised.value.parameter == named
+
+
+def test_a_key_over_the_strategys_own(chain):
+    """`key=` of `with_strategy` replaces it."""
+    assert with_strategy(chain, Vote(2, key="text"), key="number").strategy == Vote(2, key="number")
+
+
+def test_vote_hands_its_parameters_on(chain):
+    """To the strategy."""
+    strategy = vote(
+        chain, n=4, stop=Settled(0.1), prefer="cost", weight=len, equivalent=max
+    ).strategy
+    assert strategy == Vote(4, stop=Settled(0.1), prefer="cost", weight=len, equivalent=max)
+
+
+def test_best_of_n_hands_its_parameters_on(chain):
+    """To the strategy."""
+    check = str.isdigit
+    strategy = langchain_thinktwice.best_of_n(chain, n=4, verifier=check, key="number").strategy
+    assert strategy == BestOfN(4, verifier=check, key="number")
+
+
+def test_a_limiter_is_kept(chain):
+    """And used."""
+    limiter = Limiter(2)
+    assert vote(chain, n=2, limiter=limiter).invoke({"x": 1}) == "4"
+    assert limiter.in_use == 0
+
+
+def test_importing_it_loads_no_framework_beyond_the_core():
+    """Neither LangGraph nor LangChain's agents, nor anything heavy."""
+    code = """
+import json, sys
+from langchain_core.language_models import BaseChatModel
+from langchain_core.output_parsers import StrOutputParser
+from langchain_core.prompts import ChatPromptTemplate
+before = set(sys.modules)
+import langchain_thinktwice
+print(json.dumps(sorted(set(sys.modules) - before)))
+"""
+    done = subprocess.run(  # noqa: S603 - our own interpreter and our own text
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True
+    )
+    loaded = {name.partition(".")[0] for name in json.loads(done.stdout)}
+    assert not loaded & {
+        "genai_prices",
+        "langchain",
+        "langgraph",
+        "langsmith",
+        "openai",
+        "tiktoken",
+    }

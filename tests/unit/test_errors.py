@@ -1,0 +1,170 @@
+"""The exception tree."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+
+from thinktwice import (
+    AllSamplesFailed,
+    BudgetExceeded,
+    Limit,
+    RunError,
+    ThinktwiceError,
+    UsageError,
+    Vote,
+    solve,
+)
+from thinktwice.errors import attach, describe_causes, http_status, status_of
+from thinktwice.result import Result
+from thinktwice.testing import ScriptedSampler, run_virtual
+
+SECRET = "sk-very-secret"  # noqa: S105 - a canary
+
+
+def through_pickle(error: BaseException):
+    return pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes
+
+
+class Refused(Exception):
+    """As HTTP clients raise it."""
+
+    def __init__(self, status_code: object) -> None:
+        super().__init__(SECRET)
+        self.status_code = status_code
+
+
+@pytest.fixture(scope="module")
+def result() -> Result[object]:
+    sampler = ScriptedSampler(["a"])
+    return run_virtual(solve("q", sampler=sampler, strategy=Vote(1)))
+
+
+class TestStatus:
+    """All that is shown of an error."""
+
+    @pytest.mark.parametrize(
+        ("error", "shown"),
+        [
+            (ValueError(SECRET), "ValueError"),
+            (Refused(429), "Refused(429)"),
+            (Refused("teapot"), "Refused"),
+            (Refused(None), "Refused"),
+        ],
+    )
+    def test_type_and_status(self, error: Exception, shown: str):
+        """And never its text."""
+        assert status_of(error) == shown
+
+    def test_a_status_by_its_other_name(self):
+        """As aiohttp has it."""
+        error = ValueError()
+        error.status = 503  # type: ignore[attr-defined]
+        assert http_status(error) == 503
+
+    def test_causes_are_counted(self):
+        """The most frequent first."""
+        causes = [ValueError(SECRET), Refused(429), Refused(429)]
+        shown = describe_causes(causes)
+        assert shown == "all 3 samples failed: 2 x Refused(429), 1 x ValueError"
+
+
+class TestUsageError:
+    """The caller's mistake."""
+
+    def test_it_names_parameter_value_and_remedy(self):
+        """In one line, with a long value shortened."""
+        assert str(UsageError("n", 0, "draw at least 1")) == "n=0: draw at least 1"
+        assert len(str(UsageError("n", "x" * 500, "shorten it"))) < 110
+
+    def test_it_is_a_value_error_and_pickles(self):
+        """Whatever the value is."""
+        again = through_pickle(UsageError("key", lambda: None, "give a name"))
+        assert isinstance(again, ValueError)
+        assert isinstance(again, ThinktwiceError)
+        assert again.parameter == "key"
+
+
+class TestBudgetExceeded:
+    """No answer within the budget."""
+
+    def test_it_says_which_cap_and_carries_what_was_paid(self, result: Result[object]):
+        """The ledger is at hand."""
+        error = BudgetExceeded(Limit(kind="calls", allowed=3, spent=3), result)
+        assert str(error) == (
+            "budget of 3 calls used up (3 spent): raise Budget(calls=...) or ask for less"
+        )
+        assert error.ledger is result.ledger
+        assert isinstance(error, RunError)
+
+    def test_it_pickles(self, result: Result[object]):
+        """Without the result."""
+        error = BudgetExceeded(Limit(kind="cost", allowed=3, spent=1), result)
+        again = through_pickle(error)
+        assert (again.limit, again.result) == (error.limit, None)
+        assert again.ledger is None
+
+
+class TestAllSamplesFailed:
+    """Several causes."""
+
+    def test_it_is_a_group_and_a_run_error(self, result: Result[object]):
+        """`except*` splits it by cause, and the parts keep the result."""
+        error = AllSamplesFailed([ValueError(SECRET), KeyError(SECRET)], result)
+        assert isinstance(error, RunError)
+        caught = []
+        try:
+            raise error
+        except* ValueError as group:
+            caught.append(group)
+        except* KeyError as group:
+            caught.append(group)
+        assert [len(group.exceptions) for group in caught] == [1, 1]
+        assert all(isinstance(group, AllSamplesFailed) for group in caught)
+        assert caught[0].result is result
+
+    def test_its_text_holds_no_text_of_the_causes(self):
+        """Types and counts."""
+        error = AllSamplesFailed([ValueError(SECRET), KeyError(SECRET)])
+        assert str(error) == (
+            "all 2 samples failed: 1 x ValueError, 1 x KeyError (2 sub-exceptions)"
+        )
+
+    def test_it_pickles(self, result: Result[object]):
+        """With its causes, without the result."""
+        again = through_pickle(AllSamplesFailed([ValueError("x"), KeyError("y")], result))
+        assert isinstance(again, AllSamplesFailed)
+        assert [type(cause) for cause in again.exceptions] == [ValueError, KeyError]
+        assert again.result is None
+
+
+class TestAttach:
+    """What was paid for stays with the exception."""
+
+    def test_the_innermost_run_counts(self, result: Result[object]):
+        """A second run does not take its place."""
+        error, other = ValueError(), RunError()
+        attach(error, result)
+        attach(error, None)  # type: ignore[arg-type]
+        attach(other, result)
+        assert error.thinktwice_result is result  # type: ignore[attr-defined]
+        assert other.result is other.thinktwice_result is result  # type: ignore[attr-defined]
+
+    def test_an_exception_that_takes_no_attribute_is_left_alone(self, result: Result[object]):
+        """It is raised all the same."""
+
+        class Closed(Exception):
+            __slots__ = ()
+
+            def __setattr__(self, name: str, value: object) -> None:
+                raise AttributeError(name)
+
+        attach(Closed(), result)
+
+    def test_it_goes_through_pickle(self, result: Result[object]):
+        """As between processes; the ledger is then a record."""
+        error = ValueError("x")
+        attach(error, result)
+        again = through_pickle(error)
+        assert again.thinktwice_result.ledger.total == result.ledger.total

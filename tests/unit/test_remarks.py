@@ -1,0 +1,75 @@
+"""What the samples of a run give reason to say."""
+
+from __future__ import annotations
+
+import warnings
+
+import pytest
+
+from thinktwice import Sample, ThinktwiceWarning, remarks
+
+LONG = "the same words, so many of them that chance does not repeat them twice over"
+
+
+def samples(*answers: object, text: str | None = None, cached: bool = False) -> list[Sample[object]]:
+    return [
+        Sample(index=index, answer=answer, text=text or str(answer), cached=cached)  # type: ignore[arg-type]
+        for index, answer in enumerate(answers)
+    ]
+
+
+def said(drawn: list[Sample[object]], **more: bool) -> list[str]:
+    usual = {"votes": True, "answered": True, "cut": False}
+    return list(remarks.remarks(drawn, **{**usual, **more}))
+
+
+class TestRemarks:
+    """When each is due."""
+
+    def test_nothing_unusual(self):
+        """Nothing is said."""
+        assert said(samples("a", "a", "b", "a")) == []
+
+    def test_four_different_answers(self):
+        """Once four usable ones are there, and where they are votes."""
+        assert said(samples("a", "b", "c")) == []
+        assert said(samples("a", None, "b", "c")) == []
+        assert said(samples("a", None, "b", "c", "d")) == [remarks.ALL_DIFFERENT]
+        assert said(samples("a", "b", "c", "d", "d")) == [remarks.ALL_DIFFERENT]
+        assert said(samples("a", "b", "c", "d"), votes=False) == []
+
+    def test_the_same_long_text(self):
+        """A temperature of 0, most likely; short answers repeat by chance."""
+        assert said(samples(1, 1, 1, 1, text=LONG)) == [remarks.IDENTICAL]
+        assert said(samples(1, 1, 1, text=LONG)) == []
+        assert said(samples(1, 1, 1, 1, text="42")) == []
+
+    def test_a_cut(self):
+        """Where there is an answer all the same; without one an exception says it."""
+        assert said(samples("a"), cut=True) == [remarks.CUT]
+        assert said([], cut=True, answered=False) == []
+
+    def test_no_answer(self):
+        """All abstained; where all failed an exception says it."""
+        assert said(samples(None, None), answered=False) == [remarks.ALL_ABSTAINED]
+        failed = [Sample(index=0, error=ValueError())]
+        assert said(failed, answered=False) == []
+
+    def test_cached(self):
+        """One may be; two are one sample counted twice."""
+        assert said(samples("a", "a", cached=True)) == [remarks.CACHED]
+        assert said([*samples("a", cached=True), *samples("a")]) == []
+
+
+@pytest.mark.usefixtures("fresh_remarks")
+class TestTellOnce:
+    """Once a process."""
+
+    def test_each_message_once(self):
+        """Others are still said."""
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            for message in ("one", "one", "two"):
+                remarks.tell_once(message)
+        assert [str(each.message) for each in caught] == ["one", "two"]
+        assert {each.category for each in caught} == {ThinktwiceWarning}

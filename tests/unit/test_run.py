@@ -1,0 +1,495 @@
+"""What a strategy works with."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from thinktwice import (
+    Budget,
+    BudgetExceeded,
+    Completion,
+    Outcome,
+    Run,
+    Sample,
+    Strategy,
+    UsageError,
+    Verdict,
+    Vote,
+    budget_scope,
+    solve,
+)
+from thinktwice.result import Result
+from thinktwice.stop import AtMost
+from thinktwice.testing import ScriptedSampler, run_virtual
+from thinktwice.verifiers import as_verifier
+
+pytestmark = pytest.mark.usefixtures("silent_remarks")
+Body = Callable[[Run[object, object]], Awaitable[Outcome[object]]]
+
+
+class Scripted(Strategy):
+    """A strategy that is one function of the run."""
+
+    def __init__(self, body: Body) -> None:
+        self.body = body
+
+    async def __call__(self, run):
+        return await self.body(run)
+
+
+def run(body: Body, sampler: object = None, **more: object) -> Result[object]:
+    """Run the function as a strategy, in virtual time."""
+    sampled = ScriptedSampler(["a"], seconds=1) if sampler is None else sampler
+    return run_virtual(solve("q", sampler=sampled, strategy=Scripted(body), **more))  # type: ignore[arg-type]
+
+
+class TestSample:
+    """One draw."""
+
+    def test_it_has_all_that_the_completion_has(self):
+        """And where it came from."""
+        done = Completion(value=3, text="three", finish_reason="stop", logprobs=(-0.5, -1.5))
+        sampler = ScriptedSampler([done], seconds=2, model="m")
+
+        async def body(run):
+            return Outcome(winner=await run.sample())
+
+        (sample,) = run(body, sampler).samples
+        assert (sample.index, sample.value, sample.answer, sample.text) == (0, 3, 3, "three")
+        assert (sample.finish_reason, sample.mean_logprob) == ("stop", -1.0)
+        assert (sample.model, sample.sampler, sample.seconds) == ("m", "m", 2)
+
+    def test_named_samplers(self):
+        """Each by its name; the first is the default; another prompt and options reach it."""
+        small, large = ScriptedSampler(["s"], model="m1"), ScriptedSampler(["l"], model="m2")
+
+        async def body(run):
+            first = await run.sample()
+            await run.sample("harder", sampler="large", options={"effort": "high"})
+            with pytest.raises(UsageError, match="small, large"):
+                await run.sample(sampler="huge")
+            return Outcome(winner=first)
+
+        result = run(body, {"small": small, "large": large}, options={"seed": 3})
+        assert [sample.sampler for sample in result.samples] == ["small", "large"]
+        assert (small.prompts, large.prompts) == (["q"], ["harder"])
+        assert small.options == [{"seed": 3}]
+        assert large.options == [{"seed": 3, "effort": "high"}]
+
+    def test_a_failed_draw_is_a_sample_with_an_error(self):
+        """No exception."""
+
+        async def body(run):
+            sample = await run.sample()
+            assert isinstance(sample.error, KeyError)
+            return Outcome(winner=await run.sample())
+
+        result = run(body, ScriptedSampler([KeyError("x"), "a"]))
+        assert (result.value, result.winner.index, result.launched) == ("a", 1, 2)
+
+    @pytest.mark.parametrize("reason", ["length", "max_tokens", "content_filter", "refusal"])
+    def test_what_was_cut_short_abstains(self, reason):
+        """It costs, and has no answer."""
+
+        async def body(run):
+            return Outcome(winner=await run.sample())
+
+        result = run(body, ScriptedSampler([Completion(value="The answ", finish_reason=reason)]))
+        assert result.samples[0].answer is None
+        assert result.ledger.total.calls == 1
+
+    def test_options_by_index(self):
+        """Each index once, also where draws waited for money in between."""
+        sampler = ScriptedSampler(["a"], seconds=1, max_tokens=50)
+
+        async def body(run):
+            async with run.draws(6) as draws:
+                return Outcome(winner=[sample async for sample, _ in draws][0])
+
+        run(body, sampler, options=lambda index: {"seed": index}, budget=Budget(tokens=200))
+        assert [options["seed"] for options in sampler.options] == [0, 1, 2, 3, 4, 5]
+
+    def test_a_sampler_that_cancels_itself_has_failed(self):
+        """Nobody cancelled the run, so nobody else is."""
+
+        async def sampler(prompt):
+            raise asyncio.CancelledError
+
+        async def body(run):
+            sample = await run.sample()
+            assert isinstance(sample.error, RuntimeError)
+            return Outcome(winner=None)
+
+        with pytest.raises(RuntimeError, match="cancelled itself"):
+            run(body, sampler)
+
+    def test_what_is_no_exception_leaves_and_is_booked(self):
+        """As a signal or a test framework raises it."""
+
+        class Odd(BaseException):
+            pass
+
+        async def sampler(prompt):
+            raise Odd
+
+        async def body(run):
+            async with run.draws(3) as draws:
+                return Outcome(winner=[sample async for sample, _ in draws][0])
+
+        async def main():
+            with budget_scope(Budget(calls=9)) as ledger:
+                with pytest.raises(Odd):
+                    await solve("q", sampler=sampler, strategy=Scripted(body))
+                assert ledger.remaining["calls"] == 9 - len(ledger.entries)
+                assert {entry.status for entry in ledger.entries} == {"error"}
+
+        run_virtual(main())
+
+
+class TestVerify:
+    """One judgement."""
+
+    @staticmethod
+    def verdict(check: object, value: object = "a") -> Verdict:
+        async def body(run):
+            sample = await run.sample()
+            await run.verify(sample, as_verifier(check))
+            return Outcome(winner=sample)
+
+        (verdict,) = run(body, ScriptedSampler([value])).verdicts
+        return verdict
+
+    def test_it_knows_its_sample_and_its_verifier(self):
+        """Whatever the callable says of them."""
+
+        async def check(value):
+            return Verdict(outcome="scored", score=0.5, verifier="other", sample=9)
+
+        verdict = self.verdict(check)
+        assert (verdict.sample, verdict.verifier, verdict.score) == (0, "check", 0.5)
+
+    def test_a_check_that_breaks_says_nothing_of_the_sample(self):
+        """An error verdict without a score; its evidence is the type alone."""
+
+        async def check(value):
+            raise ConnectionError("sk-secret")
+
+        verdict = self.verdict(check)
+        assert (verdict.outcome, verdict.score) == ("error", None)
+        assert verdict.evidence == ("ConnectionError",)
+
+    def test_a_check_that_cancels_itself_broke(self):
+        """The run goes on."""
+
+        async def check(value):
+            raise asyncio.CancelledError
+
+        assert self.verdict(check).outcome == "error"
+
+    @pytest.mark.parametrize("score", [1.5, -0.1, float("nan"), "good", None])
+    def test_what_is_no_verdict_is_the_callers_mistake(self, score):
+        """It leaves the run."""
+
+        async def check(value):
+            return score
+
+        with pytest.raises(UsageError, match="^verifier="):
+            self.verdict(check)
+
+
+class TestDraws:
+    """Several draws."""
+
+    def test_each_is_judged_as_it_arrives(self):
+        """No barrier: the check of the first runs while the last is still being drawn."""
+        sampler = ScriptedSampler(["a", "b", "c"], seconds=[1, 2, 9])
+        times: dict[str, float] = {}
+
+        async def check(value):
+            await asyncio.sleep(0.5)
+            times[value] = asyncio.get_running_loop().time()
+            return 0.5
+
+        async def body(run):
+            async with run.draws(3, verifier=as_verifier(check)) as draws:
+                got = [(sample.value, verdict.score) async for sample, verdict in draws]
+            assert got == [("a", 0.5), ("b", 0.5), ("c", 0.5)]
+            return Outcome(winner=run.samples[0])
+
+        run(body, sampler)
+        assert times == {"a": 1.5, "b": 2.5, "c": 9.5}
+
+    def test_what_failed_or_abstained_is_not_judged(self):
+        """There is nothing to judge."""
+        seen: list[object] = []
+
+        async def check(value):
+            seen.append(value)
+            return True
+
+        async def body(run):
+            async with run.draws(3, verifier=as_verifier(check)) as draws:
+                verdicts = {sample.index: verdict async for sample, verdict in draws}
+            assert verdicts[0] is verdicts[1] is None
+            return Outcome(winner=run.samples[0])
+
+        cut = Completion(value="b", finish_reason="length")
+        run(body, ScriptedSampler([KeyError("x"), cut, "c"]))
+        assert seen == ["c"]
+
+    def test_prompts(self):
+        """One for each draw, in their order."""
+        sampler = ScriptedSampler(["a"])
+
+        async def body(run):
+            async with run.draws(prompts=["x", "y"]) as draws:
+                return Outcome(winner=[sample async for sample, _ in draws][0])
+
+        assert len(run(body, sampler).samples) == 2
+        assert sampler.prompts == ["x", "y"]
+
+    def test_leaving_the_block_recalls_what_is_in_flight(self):
+        """Each is cancelled once, and in the ledger; the samples do not hold them."""
+        sampler = ScriptedSampler(["a"], seconds=[1, 50, 50])
+
+        async def body(run):
+            async with run.draws(3) as draws:
+                async for sample, _ in draws:
+                    return Outcome(winner=sample)
+            raise AssertionError
+
+        result = run(body, sampler)
+        assert (len(result.samples), result.launched, sampler.cancelled) == (1, 3, 2)
+        statuses = sorted(entry.status for entry in result.ledger.entries)
+        assert statuses == ["cancelled", "cancelled", "ok"]
+        assert result.ledger.seconds == 1
+
+    def test_a_cap_on_calls_ends_them(self):
+        """`exhausted` tells which, and the run may end as it likes."""
+
+        async def body(run):
+            async with run.draws(5) as draws:
+                samples = [sample async for sample, _ in draws]
+            assert len(samples) == 2
+            assert run.exhausted.kind == "calls"
+            return Outcome(winner=samples[0])
+
+        result = run(body, budget=Budget(calls=2))
+        assert result.cut.kind == "calls"
+        assert result.warnings
+
+    @given(
+        before=st.floats(0, 100, allow_nan=False),
+        seconds=st.floats(0.01, 5, allow_nan=False),
+    )
+    def test_it_wakes_at_its_times(self, before, seconds):
+        """Whatever the clock rounds: the run is then that old, and not a bit younger."""
+        ages: list[float] = []
+
+        async def body(run):
+            def until() -> bool:
+                ages.append(run.seconds)
+                return run.seconds >= seconds
+
+            async with run.draws(2, until=until, wakes=[seconds]) as draws:
+                return Outcome(winner=[sample async for sample, _ in draws][0])
+
+        async def main():
+            await asyncio.sleep(before)
+            sampler = ScriptedSampler(["a"], seconds=[0, 1000])
+            return await solve("q", sampler=sampler, strategy=Scripted(body))
+
+        result = run_virtual(main())
+        assert result.ledger.seconds == pytest.approx(seconds)
+        assert ages[-1] >= seconds
+
+
+class TestBudget:
+    """Cut short."""
+
+    def test_the_best_so_far_is_what_was_offered(self):
+        """Marked as cut."""
+
+        async def body(run):
+            first = await run.sample()
+            run.offer(Outcome(winner=first, agreement=0.5))
+            await run.sample()
+            raise AssertionError
+
+        result = run(body, budget=Budget(calls=1))
+        assert (result.value, result.agreement) == ("a", 0.5)
+        assert result.cut.kind == "calls"
+
+    def test_without_an_offer_there_is_none(self):
+        """The error carries all that was paid for."""
+
+        async def body(run):
+            await run.sample()
+            await run.sample()
+            raise AssertionError
+
+        with pytest.raises(BudgetExceeded) as caught:
+            run(body, ScriptedSampler([KeyError("x")]), budget=Budget(calls=1))
+        assert caught.value.result.ledger.total.calls == 1
+        assert len(caught.value.result.samples) == 1
+
+    @given(before=st.floats(0, 100), seconds=st.floats(0.01, 5))
+    def test_time(self, before, seconds):
+        """One draw, cut off at the deadline, whatever the clock rounds."""
+
+        async def body(run):
+            return Outcome(winner=await run.sample())
+
+        async def main():
+            await asyncio.sleep(before)
+            sampler = ScriptedSampler(["a"], seconds=1000)
+            budget = Budget(seconds=seconds)
+            with pytest.raises(BudgetExceeded) as caught:
+                await solve("q", sampler=sampler, strategy=Scripted(body), budget=budget)
+            assert caught.value.limit.kind == "seconds"
+            assert caught.value.ledger.seconds == pytest.approx(seconds)
+            assert sampler.cancelled == 1
+
+        run_virtual(main())
+
+    def test_a_check_is_cut_off_as_well(self):
+        """And the sample stands."""
+
+        async def check(value):
+            await asyncio.sleep(1000)
+
+        async def body(run):
+            sample = await run.sample()
+            run.offer(Outcome(winner=sample))
+            await run.verify(sample, as_verifier(check))
+            raise AssertionError
+
+        result = run(body, budget=Budget(seconds=3))
+        assert result.value == "a"
+        assert result.ledger.seconds == 3
+
+    def test_an_inner_budget_fails_the_sample_alone(self):
+        """The outer run goes on."""
+        inner = ScriptedSampler(["a"], seconds=[9, 1, 1])
+
+        async def sampler(prompt):
+            budget = Budget(seconds=2)
+            return (await solve(prompt, sampler=inner, strategy=Vote(1), budget=budget)).value
+
+        async def body(run):
+            samples = [await run.sample() for _ in range(2)]
+            assert isinstance(samples[0].error, BudgetExceeded)
+            return Outcome(winner=samples[1])
+
+        assert run(body, sampler).value == "a"
+
+    def test_an_outer_budget_ends_the_run(self):
+        """Though it is the inner call that it refuses."""
+        inner = ScriptedSampler(["a"], seconds=1)
+
+        async def sampler(prompt):
+            return (await solve(prompt, sampler=inner, strategy=Vote(2, stop=AtMost(2)))).value
+
+        async def body(run):
+            for _ in range(3):
+                run.offer(Outcome(winner=await run.sample()))
+            raise AssertionError
+
+        result = run(body, sampler, budget=Budget(calls=4))
+        assert result.cut.kind == "calls"
+        assert len(result.samples) == 2
+
+
+class Control(Exception):
+    """Control flow of a framework."""
+
+
+class TestPassthrough:
+    """Exceptions that leave unwrapped."""
+
+    @staticmethod
+    def sampler(*, fails_at: int = 1):
+        class Sampler(ScriptedSampler):
+            passthrough = (Control,)
+
+        values = ["a"] * 4
+        values[fails_at] = Control("go on")
+        return Sampler(values, seconds=[1, 2, 3, 4])
+
+    def test_from_draws(self):
+        """Not in a group, with the others recalled and all of it booked."""
+
+        async def main():
+            with budget_scope(Budget(calls=99)) as ledger:
+                with pytest.raises(Control) as caught:
+                    await solve("q", sampler=self.sampler(), strategy=Vote(4, prefer="latency"))
+                assert ledger.remaining["calls"] == 99 - len(ledger.entries)
+            assert len(caught.value.thinktwice_result.samples) == 1
+
+        run_virtual(main())
+
+    def test_through_strategies(self):
+        """A strategy over the sampler declares the same."""
+        strategy = Vote(2, of=Vote(2, of=Vote(2)))
+        with pytest.raises(Control):
+            run_virtual(solve("q", sampler=self.sampler(fails_at=0), strategy=strategy))
+
+    def test_others_do_not(self):
+        """An exception that is not declared fails its sample alone."""
+        sampler = ScriptedSampler(["a", Control(), "a", "a"])
+        assert run_virtual(solve("q", sampler=sampler, strategy=Vote(4))).value == "a"
+
+
+def test_the_prompting_fits_the_prompt():
+    """Unless one is given."""
+
+    async def body(run):
+        assert run.prompting.extend("q", "a") == "qa"
+        return Outcome(winner=await run.sample())
+
+    run(body)
+    given_one = object()
+
+    async def other(run):
+        assert run.prompting is given_one
+        return Outcome(winner=await run.sample())
+
+    run(other, prompting=given_one)
+
+
+def test_warnings_are_said_once():
+    """They stand in the result."""
+
+    async def body(run):
+        run.warn("mind the gap")
+        run.warn("mind the gap")
+        return Outcome(winner=await run.sample())
+
+    assert run(body).warnings == ("mind the gap",)
+
+
+def test_the_sample_is_seen_by_whatever_it_calls():
+    """Results of runs inside a sample are nested in that of the run."""
+    inner = ScriptedSampler(["a"])
+
+    async def sampler(prompt):
+        await solve(prompt, sampler=inner, strategy=Vote(1))
+        return (await solve(prompt, sampler=inner, strategy=Vote(1))).value
+
+    async def body(run):
+        return Outcome(winner=await run.sample())
+
+    result = run(body, sampler)
+    assert len(result.nested) == 2
+    assert result.ledger.total.calls == 2
+
+
+def test_a_sample_has_no_repr_of_its_content():
+    """One line."""
+    shown = repr(Sample(index=3, value="sk-secret", text="sk-secret", error=KeyError("sk-secret")))
+    assert shown == "<Sample 3: error=KeyError, None tokens>"

@@ -1,0 +1,306 @@
+"""Where the calls below a sample are booked."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from contextvars import copy_context
+
+import pytest
+
+from thinktwice import (
+    Budget,
+    BudgetExceeded,
+    Outcome,
+    Price,
+    RunError,
+    Strategy,
+    Usage,
+    UsageError,
+    Vote,
+    budget_scope,
+    collect,
+    solve,
+    solve_sync,
+)
+from thinktwice.scope import Scope, current_scope, ledger_around
+from thinktwice.stop import AtMost
+from thinktwice.testing import ScriptedSampler, run_virtual
+
+pytestmark = pytest.mark.usefixtures("silent_remarks")
+TWO = Vote(2, stop=AtMost(2))
+SEVEN = Usage(input_tokens=3, output_tokens=4, source="provider")
+
+
+def model(**more: object) -> ScriptedSampler[str]:
+    return ScriptedSampler(["a"], **more)  # type: ignore[arg-type]
+
+
+def chain(work):
+    """A sampler whose calls report themselves, as a framework's chain does."""
+
+    async def sampler(prompt: object) -> object:
+        scope = current_scope()
+        assert scope is not None
+        return await work(scope)
+
+    sampler.leaf = False
+    return sampler
+
+
+class TestBudgetScope:
+    """One budget over several runs."""
+
+    async def test_runs_share_it(self):
+        """The second gets what the first has left."""
+        with budget_scope(Budget(calls=3)) as ledger:
+            await solve("q", sampler=model(), strategy=TWO)
+            assert ledger.remaining == {"calls": 1}
+            second = await solve("q", sampler=model(), strategy=TWO)
+            assert len(second.samples) == 1
+            assert second.cut is not None
+            assert ledger.bound_by(second.cut)
+            with pytest.raises(BudgetExceeded):
+                await solve("q", sampler=model(), strategy=TWO)
+        assert ledger.total.calls == 3
+
+    async def test_scopes_nest(self):
+        """Each binds, and records what happens inside it."""
+        with budget_scope(Budget(calls=5)) as outer:
+            with budget_scope(Budget(calls=9)) as inner:
+                await solve("q", sampler=model(), strategy=TWO)
+                assert inner.remaining == {"calls": 3}
+            assert ledger_around() is outer
+        assert (outer.total.calls, inner.total.calls) == (2, 2)
+        assert ledger_around() is None
+
+    async def test_inside_a_sampler(self):
+        """It lies within the run's own ledger."""
+        asked = model()
+
+        async def sampler(prompt: str) -> object:
+            with budget_scope(Budget(calls=1)):
+                return (await solve(prompt, sampler=asked, strategy=TWO)).value
+
+        result = await solve("q", sampler=sampler, strategy=TWO)
+        assert asked.calls == 2
+        assert len(result.ledger.entries) == 2
+
+    def test_threads(self):
+        """With a copy of the context, as executors of frameworks make one."""
+        with budget_scope(Budget(calls=2)) as ledger:
+            run = copy_context().run
+            thread = threading.Thread(
+                target=lambda: run(solve_sync, "q", sampler=lambda p: "a", strategy=Vote(2))
+            )
+            thread.start()
+            thread.join(10)
+        assert ledger.remaining["calls"] == 1  # one vote was enough, as one more could not matter
+
+    def test_its_time_runs_from_its_beginning(self):
+        """Over all runs of the block."""
+
+        async def main() -> None:
+            one_by_one = {"strategy": Vote(3, stop=AtMost(3)), "max_concurrency": 1}
+            with budget_scope(Budget(seconds=2.5)):
+                await solve("q", sampler=model(seconds=1), strategy=Vote(1))
+                second = await solve("q", sampler=model(seconds=1), **one_by_one)
+                assert len(second.samples) == 1
+                assert second.cut is not None
+                assert second.ledger.seconds == 1.5
+
+        run_virtual(main())
+
+
+class TestCollect:
+    """The outermost results of a block."""
+
+    async def test_outermost_ones(self):
+        """Those inside a sample are in the result of the run around them."""
+        with collect() as results:
+            await solve("q", sampler=model(), strategy=Vote(2, of=Vote(2)))
+            await solve("q", sampler=model(), strategy=Vote(1))
+        assert [len(result.nested) for result in results] == [len(results[0].samples), 0]
+        await solve("q", sampler=model(), strategy=Vote(1))
+        assert len(results) == 2
+
+    async def test_runs_without_an_answer_as_well(self):
+        """What they paid is in their result."""
+        failing = ScriptedSampler([KeyError("x")])
+        with collect() as results, pytest.raises(KeyError):
+            await solve("q", sampler=failing, strategy=Vote(2))
+        assert [result.ledger.total.calls for result in results] == [2]
+
+
+class TestBooking:
+    """Calls that report themselves."""
+
+    def test_each_is_an_entry_of_its_sample(self):
+        """With the role, the model and the tokens that it reports."""
+
+        async def work(scope: Scope) -> str:
+            for role in ("sample", "tool"):
+                booking = await scope.book(model="m", role=role)  # type: ignore[arg-type]
+                with booking.sent():
+                    await asyncio.sleep(1)
+                booking.settle(usage=SEVEN)
+            return "a"
+
+        prices = {"m": Price("1000000", "0")}
+        result = run_virtual(solve("q", sampler=chain(work), strategy=Vote(1), prices=prices))
+        assert [(e.role, e.sample, e.cost) for e in result.ledger.entries] == [
+            ("sample", 0, 3),
+            ("tool", 0, 3),
+        ]
+        (sample,) = result.samples
+        assert (sample.usage.total_tokens, sample.cost, sample.seconds) == (14, 6, 2)
+
+    def test_the_first_settlement_counts(self):
+        """A framework may report twice."""
+
+        async def work(scope: Scope) -> str:
+            booking = await scope.book(model="m")
+            for tokens in (4, 400):
+                usage = Usage(input_tokens=0, output_tokens=tokens, source="provider")
+                booking.settle(usage=usage)
+            return "a"
+
+        result = run_virtual(solve("q", sampler=chain(work), strategy=Vote(1)))
+        assert [entry.usage.total_tokens for entry in result.ledger.entries] == [4]
+
+    def test_what_is_never_reported_back_is_cancelled(self):
+        """A framework whose callback did not come."""
+
+        async def work(scope: Scope) -> str:
+            await scope.book(model="m")
+            return "a"
+
+        result = run_virtual(solve("q", sampler=chain(work), strategy=Vote(1)))
+        assert [entry.status for entry in result.ledger.entries] == ["cancelled"]
+
+    def test_a_sample_without_a_report_is_a_call_of_unknown_size(self):
+        """It was begun, so something was paid."""
+
+        async def work(scope: Scope) -> str:
+            return "a"
+
+        result = run_virtual(solve("q", sampler=chain(work), strategy=Vote(1)))
+        (entry,) = result.ledger.entries
+        assert (entry.status, entry.usage.source, entry.cost) == ("ok", "missing", None)
+
+    def test_a_refused_call_is_none(self):
+        """It was not sent: nothing is in the ledger, and nothing is held."""
+
+        async def work(scope: Scope) -> str:
+            await scope.book(model="m", prompt="x" * 100, max_tokens=500)
+            return "a"
+
+        async def main() -> None:
+            with budget_scope(Budget(tokens=300)) as ledger:
+                with pytest.raises(BudgetExceeded):
+                    await solve("q", sampler=chain(work), strategy=Vote(3))
+                assert ledger.entries == ()
+                assert ledger.remaining == {"tokens": 300}
+
+        run_virtual(main())
+
+    def test_after_the_sample_has_ended_no_call_is_sent(self):
+        """Nobody waits for it."""
+        kept: list[Scope] = []
+
+        async def work(scope: Scope) -> str:
+            kept.append(scope)
+            return "a"
+
+        async def main() -> None:
+            await solve("q", sampler=chain(work), strategy=Vote(1))
+            with pytest.raises(RunError, match="moved on"):
+                await kept[0].book(model="m")
+            with pytest.raises(RunError, match="moved on"):
+                kept[0].book_from_thread(model="m")
+
+        run_virtual(main())
+
+    async def test_from_a_thread(self):
+        """As a framework's sync callback does, while the run's loop goes on."""
+
+        async def work(scope: Scope) -> str:
+            def blocking() -> None:
+                booking = scope.book_from_thread(model="m")
+                with booking.sent():
+                    booking.settle(usage=SEVEN)
+
+            await asyncio.to_thread(blocking)
+            return "a"
+
+        result = await solve("q", sampler=chain(work), strategy=Vote(1))
+        assert result.ledger.total.usage.total_tokens == 7
+
+    def test_whoever_waits_for_money_keeps_no_place(self):
+        """Else the one that holds the money waits for the place, and both for ever."""
+
+        async def two_calls(scope: Scope) -> str:
+            for _ in range(2):
+                booking = await scope.book(model="m", prompt="q", max_tokens=50)
+                with booking.sent():
+                    await asyncio.sleep(1)
+                booking.settle(usage=SEVEN)
+            return "a"
+
+        async def main() -> list[object]:
+            runs = (
+                solve("q", sampler=chain(two_calls), strategy=Vote(1), max_concurrency=1)
+                for _ in range(2)
+            )
+            with budget_scope(Budget(calls=3)):
+                return await asyncio.gather(*runs, return_exceptions=True)
+
+        first, second = run_virtual(main())
+        assert first.value == "a"
+        assert isinstance(second, BudgetExceeded)
+
+
+def test_prices_that_raise_are_the_callers_mistake():
+    """It is booked all the same, and the error names the parameter."""
+
+    class Broken:
+        def price(self, usage: Usage, **more: object):
+            raise KeyError("sk-secret")
+
+    with pytest.raises(UsageError, match="^prices=") as caught:
+        run_virtual(solve("q", sampler=model(), strategy=Vote(1), prices=Broken()))
+    assert "secret" not in str(caught.value)
+    assert caught.value.ledger is not None
+    assert caught.value.ledger.total.usage.total_tokens == 15
+
+
+def test_an_abandoned_run_sends_no_further_calls():
+    """A sync sampler runs a strategy; its caller has given it up meanwhile."""
+    go, inside, ended = threading.Event(), threading.Event(), threading.Event()
+    sent: list[str] = []
+
+    def leaf(prompt: str) -> str:
+        sent.append(prompt)
+        inside.set()
+        go.wait(10)
+        return "a"
+
+    def sampler(prompt: str) -> object:
+        try:
+            return solve_sync(prompt, sampler=leaf, strategy=Vote(9, stop=AtMost(9)), max_concurrency=1)
+        finally:
+            ended.set()
+
+    class Once(Strategy):
+        async def __call__(self, run):
+            drawing = asyncio.ensure_future(run.sample())
+            await asyncio.to_thread(inside.wait, 10)
+            drawing.cancel()
+            await asyncio.wait([drawing])
+            return Outcome(winner=None)
+
+    with collect():
+        solve_sync("q", sampler=sampler, strategy=Once())
+    go.set()
+    assert ended.wait(10)
+    assert len(sent) == 1

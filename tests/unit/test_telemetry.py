@@ -1,0 +1,220 @@
+"""Spans and metrics, piece by piece; whole runs are in the contract tests."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from thinktwice import Budget, BudgetExceeded, UsageError, Vote, solve, telemetry
+from thinktwice.stop import AtMost
+from thinktwice.telemetry import NO_LEAF, Recorder
+from thinktwice.testing import ScriptedSampler, captured_spans, run_virtual
+
+pytestmark = pytest.mark.usefixtures("silent_remarks")
+CANARY = "sk-canary"
+
+
+class Refused(Exception):
+    status_code = 429
+
+
+def spans_of(sampler, strategy, prompt="q", **more):
+    """The ended spans of a run by name; it may raise."""
+    with captured_spans() as spans:
+        try:
+            run_virtual(solve(prompt, sampler=sampler, strategy=strategy, **more))
+        except Exception:  # noqa: BLE001 - the spans are looked at
+            pass
+    named: dict[str, list] = {}
+    for span in spans:
+        named.setdefault(span.name, []).append(span)
+    return named
+
+
+class TestFailure:
+    """What is left of an exception."""
+
+    def test_type_and_status(self):
+        """On the leaf and on its sample; no text, and no event that holds one."""
+        sampler = ScriptedSampler([Refused(CANARY), "a"], model="m")
+        named = spans_of(sampler, Vote(2, stop=AtMost(2)))
+        for name in ("chat m", "thinktwice.sample"):
+            failed = [span for span in named[name] if not span.status.is_ok]
+            assert [span.attributes["error.type"] for span in failed] == ["Refused"]
+            assert [span.status.description for span in failed] == ["Refused(429)"]
+            assert all(not span.events for span in named[name])
+
+    def test_a_loser_did_not_fail(self):
+        """It was recalled, since the vote had ended; it says so and what it had cost."""
+        sampler = ScriptedSampler(["a"], seconds=[1, 1, 50], model="m", max_tokens=20)
+        named = spans_of(sampler, Vote(3, prefer="latency"), budget=Budget(tokens=1000))
+        recalled = [
+            span
+            for span in named["thinktwice.sample"]
+            if span.attributes["thinktwice.status"] == "cancelled"
+        ]
+        assert len(recalled) == 1
+        assert recalled[0].status.is_unset
+        assert recalled[0].attributes["thinktwice.usage.source"] == "estimated"
+        leaves = [s for s in named["chat m"] if s.attributes["thinktwice.status"] == "cancelled"]
+        assert len(leaves) == 1
+        assert not [name for name in leaves[0].attributes if name.startswith("gen_ai.usage")]
+
+    def test_a_run_without_an_answer(self):
+        """Its span has what was spent, and failed."""
+        (run,) = spans_of(ScriptedSampler([KeyError(CANARY)]), Vote(2))["invoke_workflow Vote"]
+        assert run.attributes["error.type"] == "KeyError"
+        assert run.attributes["thinktwice.samples.failed"] == 2
+        assert run.attributes["thinktwice.calls"] == 2
+
+    def test_a_run_cut_short(self):
+        """The cap, its level, and the rule that ended it."""
+        sampler = ScriptedSampler(["a"], max_tokens=9)
+        budget = Budget(calls=2, tokens=1000)
+        (run,) = spans_of(sampler, Vote(3, stop=AtMost(3)), budget=budget)["invoke_workflow Vote"]
+        assert run.attributes["thinktwice.budget.calls"] == 2
+        assert run.attributes["thinktwice.budget.calls.enforcement"] == "exact"
+        assert run.attributes["thinktwice.budget.tokens.enforcement"] == "reserved"
+        assert run.attributes["thinktwice.stopped_by"].startswith("Limit(kind='calls'")
+
+
+class TestLeaves:
+    """Who emits the span of a model call."""
+
+    def test_request_settings(self):
+        """The common ones, where they are numbers."""
+        options = {"temperature": 0.7, "seed": 3, "stop": CANARY}
+        named = spans_of(ScriptedSampler(["a"], model="m"), Vote(1), options=options)
+        (leaf,) = named["chat m"]
+        assert leaf.attributes["gen_ai.request.temperature"] == 0.7
+        assert leaf.attributes["gen_ai.request.seed"] == 3
+        assert leaf.attributes["gen_ai.request.model"] == "m"
+        assert leaf.attributes["gen_ai.provider.name"] == "fake"
+        assert CANARY not in str(dict(leaf.attributes))
+
+    @pytest.mark.parametrize(
+        ("choice", "emitted", "here"),
+        [
+            ("auto", False, True),
+            ("auto", True, False),
+            ("always", True, True),
+            ("never", False, False),
+        ],
+    )
+    def test_the_environment_decides(self, choice, emitted, here, monkeypatch):
+        """Automatically: not where somebody else emits it."""
+        monkeypatch.setenv("THINKTWICE_LLM_SPANS", choice)
+        with captured_spans():
+            leaf = Recorder().leaf("m", None, {}, emitted=emitted)
+            assert (leaf is not NO_LEAF) == here
+            leaf.discard()
+
+    def test_the_environment_is_checked(self, monkeypatch):
+        """A word that means nothing is a mistake."""
+        monkeypatch.setenv("THINKTWICE_LLM_SPANS", "sometimes")
+        with captured_spans(), pytest.raises(UsageError, match="auto, always or never"):
+            Recorder().leaf("m", None, {})
+
+    def test_a_known_instrumentation_is_left_to_it(self, monkeypatch):
+        """By its singleton, which says whether it instruments."""
+
+        class Instrumentor:
+            is_instrumented_by_opentelemetry = True
+
+        module = type(sys)("openinference.instrumentation.openai")
+        module.OpenAIInstrumentor = Instrumentor
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+        with captured_spans():
+            assert Recorder().leaf("m", None, {}) is NO_LEAF
+            Instrumentor.is_instrumented_by_opentelemetry = False
+            leaf = Recorder().leaf("m", None, {})
+            assert leaf is not NO_LEAF
+            leaf.discard()
+
+    def test_a_discarded_leaf_is_no_model_call(self):
+        """As where a run works inside a plain function."""
+        inner = ScriptedSampler(["a"], model="m")
+
+        async def function(prompt):
+            return (await solve(prompt, sampler=inner, strategy=Vote(1))).value
+
+        function.model = "outer"
+        named = spans_of(function, Vote(1))
+        (leaf,) = named["chat outer"]
+        assert leaf.attributes["openinference.span.kind"] == "CHAIN"
+        assert not [name for name in leaf.attributes if "usage" in name]
+        assert len(named["chat m"]) == 1
+
+
+def test_all_attribute_names_are_ours_or_of_the_conventions():
+    """Whatever a run writes, and no vendor's but the three for cost."""
+    named = spans_of(ScriptedSampler(["a"], model="m"), Vote(2))
+    names = {name for spans in named.values() for span in spans for name in span.attributes}
+    vendors = {"operation.cost", "mlflow.llm.cost", "openinference.span.kind", "error.type"}
+    assert not [
+        name for name in names - vendors if not name.startswith(("thinktwice.", "gen_ai."))
+    ]
+
+
+def test_a_budget_error_is_no_content():
+    """Its span says which type."""
+    (run,) = spans_of(ScriptedSampler(["a"], seconds=9), Vote(1), budget=Budget(seconds=1))[
+        "invoke_workflow Vote"
+    ]
+    assert run.attributes["error.type"] == BudgetExceeded.__qualname__
+
+
+LATE = """
+import asyncio, sys
+from thinktwice import Vote, solve
+from thinktwice.testing import ScriptedSampler, run_virtual
+from opentelemetry import metrics, trace
+
+def run():
+    return run_virtual(solve("q", sampler=ScriptedSampler(["a"]), strategy=Vote(2)))
+
+assert run().value == "a"
+assert "opentelemetry.sdk" not in sys.modules
+assert not trace.get_current_span().is_recording()
+
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+kept, reader = InMemorySpanExporter(), InMemoryMetricReader()
+provider = TracerProvider()
+provider.add_span_processor(SimpleSpanProcessor(kept))
+trace.set_tracer_provider(provider)
+metrics.set_meter_provider(MeterProvider([reader]))
+run()
+print(sorted({span.name for span in kept.get_finished_spans()}))
+print(sorted(m.name for r in reader.get_metrics_data().resource_metrics
+             for s in r.scope_metrics for m in s.metrics))
+"""
+
+
+def test_without_an_sdk_nothing_breaks_and_one_set_late_is_found():
+    """Applications set their providers up after importing us, and even after a run."""
+    done = subprocess.run(  # noqa: S603 - our own code
+        [sys.executable, "-c", LATE], check=False, capture_output=True, text=True, timeout=60
+    )
+    assert done.stderr == ""
+    spans, metrics = done.stdout.splitlines()
+    assert spans == "['chat fake-model', 'invoke_workflow Vote', 'thinktwice.sample']"
+    assert "thinktwice.tokens" in metrics
+    assert "thinktwice.strategy.duration" in metrics
+
+
+def test_attribute_names_are_in_one_table():
+    """Ours all begin alike."""
+    names = [
+        value
+        for name, value in vars(telemetry).items()
+        if name.isupper() and isinstance(value, str) and not name.startswith("_")
+    ]
+    assert names
+    assert all(name.startswith("thinktwice.") for name in names)
