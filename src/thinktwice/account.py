@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
-from thinktwice.budget import Limit
+from thinktwice.budget import Budget, Limit
 from thinktwice.entry import ZERO
 from thinktwice.errors import UsageError
 from thinktwice.sample import Usage
@@ -19,9 +19,10 @@ from thinktwice.sample import Usage
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from thinktwice.budget import Budget, Kind, Level, Need
+    from thinktwice.budget import Kind, Level, Need
     from thinktwice.entry import Entry
 
+NO_CAPS: Final = Budget()
 _HISTORY: Final = 64
 _PERCENTILE: Final = 0.95
 
@@ -76,6 +77,7 @@ class Account:
     Attributes:
         budget: The caps.
         chain: This account and those around it, outwards.
+        bound: Those of them that have a cap: the others only keep entries.
         slots: The entries.
         spent: Settled.
         held: Reserved and not settled.
@@ -89,6 +91,9 @@ class Account:
         """Open an account inside another."""
         self.budget = budget
         self.chain: tuple[Account, ...] = (self, *parent.chain) if parent else (self,)
+        self.bound: tuple[Account, ...] = parent.bound if parent else ()
+        if budget != NO_CAPS:
+            self.bound = (self, *self.bound)
         self.lock: threading.Lock = parent.lock if parent else threading.Lock()
         self.slots: list[Slot] = []
         self.spent = Sums()
@@ -118,6 +123,16 @@ class Account:
             yield "tokens", Decimal(budget.tokens), Decimal(spent.tokens), Decimal(held.tokens)
         if budget.money is not None:
             yield "cost", budget.money, spent.cost, held.cost
+
+    def close_if_overrun(self) -> None:
+        """Close it where a call came out above the cap; the lock is held."""
+        budget, spent = self.budget, self.spent
+        if self.closed is not None:
+            return
+        if budget.tokens is not None and spent.tokens > budget.tokens:
+            self.closed = self.limit("tokens", spent.tokens - budget.tokens)
+        elif budget.money is not None and spent.cost > budget.money:
+            self.closed = self.limit("cost", spent.cost - budget.money)
 
     def limit(self, kind: Kind, overrun: Decimal | float = 0) -> Limit:
         """Describe one cap as it stands."""
@@ -153,7 +168,7 @@ class Account:
         with self.lock:
             given_up: Mapping[Account, Sums] = instead.holds() if instead is not None else {}
             holds: list[list[Sums]] = [[] for _ in needs]
-            for account in self.chain:
+            for account in self.bound:
                 extra = Sums()
                 if account in given_up:
                     extra.add(given_up[account], -1)
@@ -198,6 +213,8 @@ class Account:
 
     def notify(self) -> None:
         """Wake everybody who waits; the lock is held."""
+        if not self._waiters:
+            return
         waiters, self._waiters[:] = tuple(self._waiters), ()
         for loop, changed in waiters:
             with suppress(RuntimeError):  # that loop is gone, and its waiter with it
@@ -280,8 +297,9 @@ class Lease:
                 entry = self._estimated(entry)
             self._finish()
             self._slot = Slot(entry)
-            for account, hold in self._pairs():
+            for account in self._account.chain:
                 account.slots.append(self._slot)
+            for account, hold in self._pairs():
                 self._charge(account, hold, entry, billed=billed)
             self._account.remember(self.need.kind, entry)
             self._account.notify()
@@ -319,7 +337,7 @@ class Lease:
         with self._account.lock:
             if not self._done and self._live:
                 self._live = False
-                for account in self._account.chain:
+                for account in self._account.bound:
                     account.live -= 1
                 self._account.notify()
 
@@ -328,11 +346,11 @@ class Lease:
         with self._account.lock:
             if not self._done and not self._live:
                 self._live = True
-                for account in self._account.chain:
+                for account in self._account.bound:
                     account.live += 1
 
     def _pairs(self) -> Iterable[tuple[Account, Sums]]:
-        return zip(self._account.chain, self._holds, strict=True)
+        return zip(self._account.bound, self._holds, strict=True)
 
     def _finish(self) -> None:
         self._done = True
@@ -366,7 +384,4 @@ class Lease:
 
     def _charge(self, account: Account, hold: Sums, entry: Entry, *, billed: bool) -> None:
         account.spent.add(self._spending(hold, entry, billed=billed))
-        for kind, cap, spent, _ in account.caps():
-            if spent > cap and account.closed is None:
-                over = spent - cap
-                account.closed = account.limit(kind, over if kind == "cost" else int(over))
+        account.close_if_overrun()

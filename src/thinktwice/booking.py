@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from contextlib import contextmanager
 from contextvars import ContextVar
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
@@ -14,7 +13,7 @@ from thinktwice.errors import http_status, status_of
 from thinktwice.sample import Completion, Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from types import TracebackType
 
     from thinktwice.account import Lease
     from thinktwice.entry import Role, Status
@@ -55,17 +54,23 @@ class Booking:
         self._started = now()
         self.begun = False
 
-    @contextmanager
-    def sent(self) -> Generator[None]:
-        """The block in which the call is under way; its latency starts here."""
+    def __enter__(self) -> None:
+        """The block in which the call is under way: its latency starts here."""
         self._started = now()
         self.begun = True
-        token = _current.set(self)
-        try:
-            with self._leaf.current():
-                yield
-        finally:
-            _current.reset(token)
+        self._token = _current.set(self)
+        self._span = self._leaf.current()
+        self._span.__enter__()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """It has ended; `settle` says how."""
+        self._span.__exit__(kind, error, trace)
+        _current.reset(self._token)
 
     def withdraw(self) -> None:
         """It is no model call after all: it was not sent, or a run inside it books its own."""

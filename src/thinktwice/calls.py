@@ -58,7 +58,7 @@ async def _sent(
     booking: Booking, source: Source[P, T], prompt: P, options: Options
 ) -> Completion[T]:
     try:
-        with booking.sent():
+        with booking:
             completion = await source.complete(prompt, options, booking.late)
     except asyncio.CancelledError as error:
         booking.settle(status="cancelled" if source.recallable else "abandoned", error=error)

@@ -59,6 +59,7 @@ class Draws(Generic[X]):
         self._ready: deque[X] = deque()
         self._fatal: BaseException | None = None
         self._news = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
 
     def __aiter__(self) -> Draws[X]:
         """Itself."""
@@ -109,15 +110,26 @@ class Draws(Generic[X]):
             raise StopAsyncIteration
         await self._nursery.recall()
 
+    def close(self) -> None:
+        """Nobody waits any more."""
+        if self._timer is not None:
+            self._timer.cancel()
+
     async def _wait(self) -> None:
+        self._news.clear()
+        if self._timer is None:
+            self._set_timer()
+        await self._news.wait()
+
+    def _set_timer(self) -> None:
+        """Wake up at the next time that matters, if there is one."""
         loop = asyncio.get_running_loop()
         times = [time for time in self._plan.wakes if time > loop.time()]
         if (deadline := self._ledger.deadline) is not None:
             times.append(deadline)
-        self._news.clear()
-        timer = loop.call_at(min(times), self._news.set) if times else None
-        try:
-            await self._news.wait()
-        finally:
-            if timer is not None:
-                timer.cancel()
+        if times:
+            self._timer = loop.call_at(min(times), self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        self._news.set()

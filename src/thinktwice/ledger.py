@@ -8,21 +8,18 @@ number of threads and event loops cannot pass a cap between them.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from thinktwice.account import Account, Lease, Refusal, Slot, Sums, now
-from thinktwice.budget import Budget
+from thinktwice.account import NO_CAPS, Account, Lease, Refusal, Slot, Sums, now
 from thinktwice.entry import ZERO, Total, dollars
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from decimal import Decimal
 
-    from thinktwice.budget import Kind, Level, Limit, Need
+    from thinktwice.budget import Budget, Kind, Level, Limit, Need
     from thinktwice.entry import Entry, Role
     from thinktwice.sample import Usage
-
-_NO_CAPS: Final = Budget()
 
 
 class Ledger:
@@ -45,7 +42,7 @@ class Ledger:
             parent: The ledger around it, whose caps bind too and which records the same entries.
             implied: The caps are defaults, which nobody asked for.
         """
-        self.budget = budget or _NO_CAPS
+        self.budget = budget or NO_CAPS
         self.parent = parent
         self._account = Account(self.budget, parent._account if parent else None)
         self._ended: float | None = None
@@ -125,12 +122,12 @@ class Ledger:
     @property
     def exhausted(self) -> Limit | None:
         """The cap, here or around here, that a call has overrun or that time has reached."""
-        return next((limit for each in self._account.chain if (limit := each.ended_by())), None)
+        return next((limit for each in self._account.bound if (limit := each.ended_by())), None)
 
     @property
     def expiring(self) -> Limit:
         """The time cap, here or around here, that ends first; there is one where `deadline` is."""
-        timed = [each for each in self._account.chain if each.budget.seconds is not None]
+        timed = [each for each in self._account.bound if each.budget.seconds is not None]
         return min(timed, key=lambda each: each.started + (each.budget.seconds or 0)).limit(
             "seconds"
         )

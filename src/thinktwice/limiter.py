@@ -50,10 +50,19 @@ class Limiter:
         """Slots taken at the moment."""
         return self.max_concurrency - self._free
 
+    def take_free(self) -> bool:
+        """Take a slot if one is free and nobody waits for it."""
+        with self._lock:
+            free = self._free > 0 and not self._waiting
+            self._free -= free
+            return free
+
     async def acquire(self) -> None:
         """Take a slot, waiting for one if need be."""
+        if self.take_free():
+            return
         with self._lock:
-            if self._free and not self._waiting:
+            if self._free and not self._waiting:  # freed between
                 self._free -= 1
                 return
             waiter = _Waiter()
@@ -109,7 +118,9 @@ class Slots:
     def __init__(self, limiters: Sequence[Limiter]) -> None:
         """Hold nothing yet."""
         # One order for all, whoever nests in whom: nobody waits in a ring.
-        self._limiters = sorted(limiters, key=lambda limiter: limiter.serial)
+        self._limiters = limiters
+        if len(limiters) > 1:
+            self._limiters = sorted(limiters, key=lambda limiter: limiter.serial)
         self._taken: list[Limiter] = []
         self._borrowers = 0
         self._closed = False
@@ -117,7 +128,8 @@ class Slots:
     async def take(self) -> None:
         """Wait for a place in each."""
         for limiter in self._limiters:
-            await limiter.acquire()
+            if not limiter.take_free():
+                await limiter.acquire()
             self._taken.append(limiter)
         if self._closed:  # given up by another thread meanwhile
             self._give()

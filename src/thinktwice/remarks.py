@@ -31,6 +31,10 @@ ALL_ABSTAINED = (
     "every sample abstained (cut short, refused, or without an answer under key=), so the value is "
     "None: raise max_tokens or check key="
 )
+UNPRICED = (
+    "a call has no known price under a cap on cost, so it was charged all that it held: pass "
+    "prices={model: Price(...)}, or cap calls or tokens instead"
+)
 CUT = "a budget cut the run short: this is the best answer so far, result.stopped_by says which cap"
 
 

@@ -230,6 +230,7 @@ class Run(Generic[P, T]):
             try:
                 yield draws
             finally:
+                draws.close()
                 self.exhausted = self.exhausted or draws.exhausted
 
     async def _draw(

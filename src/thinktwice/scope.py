@@ -143,7 +143,7 @@ class Scope:
         try:
             got = self.ledger.reserve(need, instead=lease)
             if isinstance(got, Refusal):
-                async with self._idle():  # whoever waits for money must not keep others from work
+                async with _Idle(self):  # whoever waits for money must not keep others from work
                     got = await self.ledger.acquire(need, instead=lease)
                     leases = got if isinstance(got, list) else []
         except BaseException:
@@ -173,36 +173,13 @@ class Scope:
             raise RunError(_GONE) from None
         return future.result()
 
-    @asynccontextmanager
-    async def working(self) -> AsyncGenerator[None]:
+    def working(self) -> _Working:
         """Hold a place in every limiter for a block, in place of one that the caller holds."""
-        slots = Slots(self.limiters)
-        async with self._idle():
-            token = _place.set((self, slots))
-            try:
-                await slots.take()
-                self._begun = True
-                yield
-            finally:
-                slots.close()
-                _place.reset(token)
+        return _Working(self)
 
-    @asynccontextmanager
-    async def _idle(self) -> AsyncGenerator[None]:
-        """Lend the places that the running code holds to others, for a block."""
-        scope, slots = _place.get() or (None, None)
-        if slots is None or scope is not self:
-            yield
-            return
-        wanted = True
-        slots.lend()
-        try:
-            yield
-        except asyncio.CancelledError:
-            wanted = False  # it makes no further call
-            raise
-        finally:
-            await slots.regain(wanted=wanted)
+    def begin(self) -> None:
+        """It got its place: what happens from now on may cost something."""
+        self._begun = True
 
     @asynccontextmanager
     async def lent(self) -> AsyncGenerator[None]:
@@ -213,7 +190,7 @@ class Scope:
         inside = current_booking()
         if inside is not None and inside.scope is self:
             inside.withdraw()
-        async with self._idle():
+        async with _Idle(self):
             yield
 
     def price(
@@ -291,6 +268,51 @@ class Scope:
         return self.ledger.total
 
 
+class _Idle:
+    """A block in which the places that the running code holds are lent to others."""
+
+    __slots__ = ("_slots",)
+
+    def __init__(self, scope: Scope) -> None:
+        holder, slots = _place.get() or (None, None)
+        self._slots = slots if holder is scope else None
+
+    async def __aenter__(self) -> None:
+        if self._slots is not None:
+            self._slots.lend()
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if self._slots is not None:  # one that is cancelled makes no further call
+            cancelled = kind is not None and issubclass(kind, asyncio.CancelledError)
+            await self._slots.regain(wanted=not cancelled)
+
+
+class _Working:
+    """A block that holds a place in every limiter, and lends those of the running code."""
+
+    __slots__ = ("_idle", "_scope", "_slots", "_token")
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+        self._idle = _Idle(scope)
+        self._slots = Slots(scope.limiters)
+
+    async def __aenter__(self) -> None:
+        await self._idle.__aenter__()
+        self._token = _place.set((self._scope, self._slots))
+        try:
+            await self._slots.take()
+        except BaseException as error:
+            await self.__aexit__(type(error))
+            raise
+        self._scope.begin()
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._slots.close()
+        _place.reset(self._token)
+        await self._idle.__aexit__(kind)
+
+
 def current_scope() -> Scope | None:
     """The sample or verdict that the running code works for, if there is one."""
     return _scope.get()
@@ -311,15 +333,24 @@ def report(result: Result[object]) -> None:
         collected.append(result)
 
 
-@contextmanager
-def entered(scope: Scope) -> Generator[Scope]:
+class entered:  # noqa: N801 - used as a function
     """Make a scope the current one for a block."""
-    token, budgeted = _scope.set(scope), _budgeted.set(None)
-    try:
-        yield scope
-    finally:
+
+    __slots__ = ("_scope", "_tokens")
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+
+    def __enter__(self) -> Scope:
+        """Set the context variables."""
+        self._tokens = _scope.set(self._scope), _budgeted.set(None)
+        return self._scope
+
+    def __exit__(self, *_: object) -> None:
+        """Set them back."""
+        scope, budgeted = self._tokens
         _budgeted.reset(budgeted)
-        _scope.reset(token)
+        _scope.reset(scope)
 
 
 @contextmanager

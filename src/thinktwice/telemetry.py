@@ -11,7 +11,7 @@ import asyncio
 import json
 import os
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Final
@@ -24,6 +24,7 @@ from thinktwice.sample import known_counts
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from opentelemetry.metrics import Counter, Histogram
     from opentelemetry.trace import Span, Tracer
@@ -117,8 +118,9 @@ class Recorder:
         self.tracer = _tracer(provider) if _is_sdk(provider) else None
         self.instruments = _instruments(meters) if _is_sdk(meters) else None
 
-    @contextmanager
-    def span(self, name: str, kind: str, attributes: Attributes) -> Generator[Span]:
+    def span(
+        self, name: str, kind: str, attributes: Attributes
+    ) -> AbstractContextManager[Span, bool | None]:
         """Open a span and make it current; an exception leaves its type behind, never its text.
 
         Args:
@@ -127,17 +129,9 @@ class Recorder:
             attributes: Set at the start, where samplers see them.
         """
         if self.tracer is None:
-            yield trace.INVALID_SPAN
-            return
+            return _NO_SPAN
         started = self.tracer.start_span(name, attributes={_OPENINFERENCE_KIND: kind, **attributes})
-        with trace.use_span(
-            started, end_on_exit=True, record_exception=False, set_status_on_exception=False
-        ):
-            try:
-                yield started
-            except BaseException as error:
-                fail(started, error)
-                raise
+        return _open(started)
 
     def leaf(
         self,
@@ -201,6 +195,22 @@ class Recorder:
             self.instruments.unpriced.add(1, attributes)
         else:
             self.instruments.cost.add(float(entry.cost), {**attributes, CURRENCY: "USD"})
+
+
+@contextmanager
+def _open(started: Span) -> Generator[Span]:
+    """Make a span current and end it, with the type of what was raised."""
+    with trace.use_span(
+        started, end_on_exit=True, record_exception=False, set_status_on_exception=False
+    ):
+        try:
+            yield started
+        except BaseException as error:
+            fail(started, error)
+            raise
+
+
+_NO_SPAN: Final = nullcontext(trace.INVALID_SPAN)
 
 
 class _Instruments:
@@ -351,16 +361,13 @@ class Leaf:
         """Made by `Recorder.leaf`."""
         self.span = on
 
-    @contextmanager
-    def current(self) -> Generator[None]:
+    def current(self) -> AbstractContextManager[object, bool | None]:
         """Make it the current span for a block, without ending it."""
         if self.span is None:
-            yield
-            return
-        with trace.use_span(
+            return _NO_SPAN
+        return trace.use_span(
             self.span, end_on_exit=False, record_exception=False, set_status_on_exception=False
-        ):
-            yield
+        )
 
     def discard(self) -> None:
         """It is no model call: leave no usage on it."""

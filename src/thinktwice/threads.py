@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from contextlib import suppress
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Generic, TypeVar
 from weakref import WeakKeyDictionary
@@ -112,36 +113,49 @@ def run_sync(make: Callable[[], Coroutine[object, object, T]]) -> T:
         asyncio.get_running_loop()
     except RuntimeError:
         return asyncio.run(make())
-    return _run_beside(make)
+    return _Beside(make).run()
 
 
-def _run_beside(make: Callable[[], Coroutine[object, object, T]]) -> T:
-    ended: list[tuple[T | None, BaseException | None]] = []
-    started: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[object]]] = []
+class _Beside(Generic[T]):
+    """A run on a thread of its own, for which this one waits."""
 
-    async def main() -> T:
-        task = asyncio.current_task()
-        if task is not None:
-            started.append((asyncio.get_running_loop(), task))
-        return await make()
+    def __init__(self, make: Callable[[], Coroutine[object, object, T]]) -> None:
+        self.make = make
+        self.ended: tuple[T | None, BaseException | None] = (None, None)
+        self.task: asyncio.Task[object] | None = None
+        self.interrupted = False
 
-    def target() -> None:
+    def run(self) -> T:
+        thread = threading.Thread(
+            target=copy_context().run, args=(self.target,), name="thinktwice-sync", daemon=True
+        )
         try:
-            ended.append((asyncio.run(main()), None))
-        except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
-            ended.append((None, error))
+            thread.start()
+            thread.join()
+        except BaseException:  # KeyboardInterrupt while waiting: end the run like a cancelled one
+            self.interrupt()
+            if thread.is_alive():  # until it has cleaned up; a second interrupt does not wait
+                thread.join()
+            raise
+        value, error = self.ended
+        if error is not None:
+            raise error
+        return value  # type: ignore[return-value]
 
-    thread = threading.Thread(
-        target=copy_context().run, args=(target,), name="thinktwice-sync", daemon=True
-    )
-    thread.start()
-    try:
-        thread.join()
-    except BaseException:  # KeyboardInterrupt while waiting: end the run like a cancelled one
-        for loop, task in started:
-            loop.call_soon_threadsafe(task.cancel)
-        raise
-    value, error = ended[0]
-    if error is not None:
-        raise error
-    return value  # type: ignore[return-value]
+    def target(self) -> None:
+        try:
+            self.ended = (asyncio.run(self.main()), None)
+        except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
+            self.ended = (None, error)
+
+    async def main(self) -> T:
+        self.task = asyncio.current_task()
+        if self.task is not None and self.interrupted:
+            self.task.cancel()
+        return await self.make()
+
+    def interrupt(self) -> None:
+        self.interrupted = True
+        if self.task is not None:
+            with suppress(RuntimeError):  # it has ended meanwhile
+                self.task.get_loop().call_soon_threadsafe(self.task.cancel)

@@ -1,4 +1,4 @@
-"""A strategy of one's own, on public names alone: tracing, budgets and cancellation come with it."""
+"""A strategy of one's own, on public names: tracing, budgets and cancellation come with it."""
 
 from __future__ import annotations
 

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from typing import TYPE_CHECKING
 
 import pytest
 from opentelemetry import metrics
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
-from opentelemetry.sdk.trace import ReadableSpan
 
 from thinktwice import BestOfN, Budget, Completion, Price, Usage, Vote, solve, telemetry
-from thinktwice.result import Result
 from thinktwice.stop import AtMost, Lead
 from thinktwice.testing import ScriptedSampler, captured_spans, run_virtual
 from thinktwice.verifiers import Judge
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import ReadableSpan
+
+    from thinktwice.result import Result
 
 pytestmark = pytest.mark.usefixtures("silent_remarks")
 CANARY = "sk-canary"
@@ -158,8 +162,8 @@ def test_the_run_has_the_totals_of_its_ledger(run):
     assert len(outermost) == 1
     attributes = outermost[0].attributes
     expected = result.ledger.total
-    for name in TOKENS:
-        attribute = TOKENS[name].replace("gen_ai", "thinktwice")
+    for name, theirs in TOKENS.items():
+        attribute = theirs.replace("gen_ai", "thinktwice")
         assert attributes.get(attribute) == getattr(expected.usage, name)
     assert attributes["thinktwice.calls"] == expected.calls
     assert attributes["thinktwice.cost"] == pytest.approx(float(expected.cost))

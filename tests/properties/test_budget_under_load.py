@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from contextvars import copy_context
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
@@ -26,12 +27,14 @@ from thinktwice import (
     solve,
     solve_sync,
 )
-from thinktwice.ledger import Ledger
 from thinktwice.sample import Usage as Tokens
 from thinktwice.stop import AtMost
-from thinktwice.strategy import Strategy
 from thinktwice.testing import run_virtual
 from thinktwice.tokens import upper_bound_tokens
+
+if TYPE_CHECKING:
+    from thinktwice.ledger import Ledger
+    from thinktwice.strategy import Strategy
 
 RUNS = 8
 OUTPUT = 40

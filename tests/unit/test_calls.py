@@ -155,9 +155,7 @@ class TestShares:
         sampler, judge = ScriptedSampler(["a"], seconds=1), ScriptedSampler([GRADE], seconds=1)
         of = Vote(3, stop=AtMost(3))
         strategy = BestOfN(2, verifier=Judge(judge, rubric="right"), of=of)
-        result = run_virtual(
-            solve("q", sampler=sampler, strategy=strategy, budget=Budget(calls=5))
-        )
+        result = run_virtual(solve("q", sampler=sampler, strategy=strategy, budget=Budget(calls=5)))
         assert result.value == "a"
         assert result.cut is not None
 

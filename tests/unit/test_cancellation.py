@@ -6,16 +6,19 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import pytest
 from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 
 from thinktwice import BestOfN, Budget, Completion, Limiter, Usage, Vote, budget_scope, solve
-from thinktwice.ledger import Ledger
 from thinktwice.stop import AtMost
 from thinktwice.testing import VirtualClock, captured_spans
 from thinktwice.verifiers import Judge
+
+if TYPE_CHECKING:
+    from thinktwice.ledger import Ledger
 
 pytestmark = pytest.mark.usefixtures("silent_remarks")
 CALLS = 1_000

@@ -31,11 +31,10 @@ def drawn(work: Work, budget: Budget | None = None, **plan: object):
     """What arrives, with the time of arrival, and the draws afterwards."""
 
     async def main():
-        got: list[tuple[int, float]] = []
         async with Nursery() as nursery:
             draws = Draws(work, Plan(**plan), nursery, Ledger(budget))  # type: ignore[arg-type]
-            async for each in draws:
-                got.append((each, asyncio.get_running_loop().time()))
+            clock = asyncio.get_running_loop().time
+            got = [(each, clock()) async for each in draws]
         return got, draws
 
     return run_virtual(main())
@@ -70,6 +69,7 @@ def test_until_says_so():
 
 def test_until_is_asked_again_at_its_times():
     """Without an arrival."""
+
     def late() -> bool:
         return asyncio.get_running_loop().time() >= 2
 

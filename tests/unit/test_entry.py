@@ -37,7 +37,12 @@ class TestTotal:
     def test_of_nothing(self):
         """Nothing was spent, and nothing is unknown."""
         total = Total.of([])
-        assert (total.calls, total.usage.total_tokens, total.cost, total.unpriced) == (0, None, 0, 0)
+        assert (total.calls, total.usage.total_tokens, total.cost, total.unpriced) == (
+            0,
+            None,
+            0,
+            0,
+        )
 
     def test_unpriced_calls_are_counted_and_not_free(self):
         """The cost is that of the others, and says so."""

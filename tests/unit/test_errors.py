@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -17,17 +18,19 @@ from thinktwice import (
     solve,
 )
 from thinktwice.errors import attach, describe_causes, http_status, status_of
-from thinktwice.result import Result
 from thinktwice.testing import ScriptedSampler, run_virtual
 
-SECRET = "sk-very-secret"  # noqa: S105 - a canary
+if TYPE_CHECKING:
+    from thinktwice.result import Result
+
+SECRET = "sk-very-secret"
 
 
 def through_pickle(error: BaseException):
     return pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """As HTTP clients raise it."""
 
     def __init__(self, status_code: object) -> None:
@@ -48,9 +51,9 @@ class TestStatus:
         ("error", "shown"),
         [
             (ValueError(SECRET), "ValueError"),
-            (Refused(429), "Refused(429)"),
-            (Refused("teapot"), "Refused"),
-            (Refused(None), "Refused"),
+            (RefusedError(429), "RefusedError(429)"),
+            (RefusedError("teapot"), "RefusedError"),
+            (RefusedError(None), "RefusedError"),
         ],
     )
     def test_type_and_status(self, error: Exception, shown: str):
@@ -65,9 +68,9 @@ class TestStatus:
 
     def test_causes_are_counted(self):
         """The most frequent first."""
-        causes = [ValueError(SECRET), Refused(429), Refused(429)]
+        causes = [ValueError(SECRET), RefusedError(429), RefusedError(429)]
         shown = describe_causes(causes)
-        assert shown == "all 3 samples failed: 2 x Refused(429), 1 x ValueError"
+        assert shown == "all 3 samples failed: 2 x RefusedError(429), 1 x ValueError"
 
 
 class TestUsageError:
@@ -154,13 +157,13 @@ class TestAttach:
     def test_an_exception_that_takes_no_attribute_is_left_alone(self, result: Result[object]):
         """It is raised all the same."""
 
-        class Closed(Exception):
+        class ClosedError(Exception):
             __slots__ = ()
 
             def __setattr__(self, name: str, value: object) -> None:
                 raise AttributeError(name)
 
-        attach(Closed(), result)
+        attach(ClosedError(), result)
 
     def test_it_goes_through_pickle(self, result: Result[object]):
         """As between processes; the ledger is then a record."""

@@ -11,7 +11,9 @@ from thinktwice import Sample, ThinktwiceWarning, remarks
 LONG = "the same words, so many of them that chance does not repeat them twice over"
 
 
-def samples(*answers: object, text: str | None = None, cached: bool = False) -> list[Sample[object]]:
+def samples(
+    *answers: object, text: str | None = None, cached: bool = False
+) -> list[Sample[object]]:
     return [
         Sample(index=index, answer=answer, text=text or str(answer), cached=cached)  # type: ignore[arg-type]
         for index, answer in enumerate(answers)

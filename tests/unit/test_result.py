@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import copy
 import pickle
+from typing import TYPE_CHECKING
 
 import pytest
 
 from thinktwice import Budget, Limit, Vote, solve
-from thinktwice.result import Result
 from thinktwice.stop import AtMost
 from thinktwice.testing import ScriptedSampler, run_virtual
+
+if TYPE_CHECKING:
+    from thinktwice.result import Result
 
 pytestmark = pytest.mark.usefixtures("silent_remarks")
 
@@ -19,6 +22,10 @@ def run(budget: Budget | None = None) -> Result[str]:
     sampler = ScriptedSampler(["a", "a", "b"], seconds=[1, 3, 2])
     strategy = Vote(3, stop=AtMost(3))
     return run_virtual(solve("q", sampler=sampler, strategy=strategy, budget=budget))
+
+
+def sent(result: Result[str]) -> Result[str]:
+    return pickle.loads(pickle.dumps(result))  # noqa: S301 - our own bytes
 
 
 def test_it_has_all_that_was_done():
@@ -53,7 +60,7 @@ def test_its_repr_is_one_line_and_its_html_escapes():
     assert "<table>" in shown
 
 
-@pytest.mark.parametrize("again", [copy.deepcopy, lambda result: pickle.loads(pickle.dumps(result))])
+@pytest.mark.parametrize("again", [copy.deepcopy, sent])
 def test_it_can_be_copied_and_sent_between_processes(again):
     """The ledger becomes a record that nobody spends from."""
     result = run(Budget(seconds=2.5, tokens=1000))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -23,10 +24,12 @@ from thinktwice import (
     budget_scope,
     solve,
 )
-from thinktwice.result import Result
 from thinktwice.stop import AtMost
 from thinktwice.testing import ScriptedSampler, run_virtual
 from thinktwice.verifiers import as_verifier
+
+if TYPE_CHECKING:
+    from thinktwice.result import Result
 
 pytestmark = pytest.mark.usefixtures("silent_remarks")
 Body = Callable[[Run[object, object]], Awaitable[Outcome[object]]]
@@ -46,6 +49,11 @@ def run(body: Body, sampler: object = None, **more: object) -> Result[object]:
     """Run the function as a strategy, in virtual time."""
     sampled = ScriptedSampler(["a"], seconds=1) if sampler is None else sampler
     return run_virtual(solve("q", sampler=sampled, strategy=Scripted(body), **more))  # type: ignore[arg-type]
+
+
+async def first(draws):
+    """The sample that arrived first, once all have."""
+    return [sample async for sample, _ in draws].pop(0)
 
 
 class TestSample:
@@ -109,7 +117,7 @@ class TestSample:
 
         async def body(run):
             async with run.draws(6) as draws:
-                return Outcome(winner=[sample async for sample, _ in draws][0])
+                return Outcome(winner=await first(draws))
 
         run(body, sampler, options=lambda index: {"seed": index}, budget=Budget(tokens=200))
         assert [options["seed"] for options in sampler.options] == [0, 1, 2, 3, 4, 5]
@@ -139,7 +147,7 @@ class TestSample:
 
         async def body(run):
             async with run.draws(3) as draws:
-                return Outcome(winner=[sample async for sample, _ in draws][0])
+                return Outcome(winner=await first(draws))
 
         async def main():
             with budget_scope(Budget(calls=9)) as ledger:
@@ -198,7 +206,7 @@ class TestVerify:
         async def check(value):
             return score
 
-        with pytest.raises(UsageError, match="^verifier="):
+        with pytest.raises(UsageError, match=r"^verifier="):
             self.verdict(check)
 
 
@@ -248,7 +256,7 @@ class TestDraws:
 
         async def body(run):
             async with run.draws(prompts=["x", "y"]) as draws:
-                return Outcome(winner=[sample async for sample, _ in draws][0])
+                return Outcome(winner=await first(draws))
 
         assert len(run(body, sampler).samples) == 2
         assert sampler.prompts == ["x", "y"]
@@ -297,7 +305,7 @@ class TestDraws:
                 return run.seconds >= seconds
 
             async with run.draws(2, until=until, wakes=[seconds]) as draws:
-                return Outcome(winner=[sample async for sample, _ in draws][0])
+                return Outcome(winner=await first(draws))
 
         async def main():
             await asyncio.sleep(before)
@@ -405,7 +413,7 @@ class TestBudget:
         assert len(result.samples) == 2
 
 
-class Control(Exception):
+class ControlError(Exception):
     """Control flow of a framework."""
 
 
@@ -415,10 +423,10 @@ class TestPassthrough:
     @staticmethod
     def sampler(*, fails_at: int = 1):
         class Sampler(ScriptedSampler):
-            passthrough = (Control,)
+            passthrough = (ControlError,)
 
         values = ["a"] * 4
-        values[fails_at] = Control("go on")
+        values[fails_at] = ControlError("go on")
         return Sampler(values, seconds=[1, 2, 3, 4])
 
     def test_from_draws(self):
@@ -426,7 +434,7 @@ class TestPassthrough:
 
         async def main():
             with budget_scope(Budget(calls=99)) as ledger:
-                with pytest.raises(Control) as caught:
+                with pytest.raises(ControlError) as caught:
                     await solve("q", sampler=self.sampler(), strategy=Vote(4, prefer="latency"))
                 assert ledger.remaining["calls"] == 99 - len(ledger.entries)
             assert len(caught.value.thinktwice_result.samples) == 1
@@ -436,12 +444,12 @@ class TestPassthrough:
     def test_through_strategies(self):
         """A strategy over the sampler declares the same."""
         strategy = Vote(2, of=Vote(2, of=Vote(2)))
-        with pytest.raises(Control):
+        with pytest.raises(ControlError):
             run_virtual(solve("q", sampler=self.sampler(fails_at=0), strategy=strategy))
 
     def test_others_do_not(self):
         """An exception that is not declared fails its sample alone."""
-        sampler = ScriptedSampler(["a", Control(), "a", "a"])
+        sampler = ScriptedSampler(["a", ControlError(), "a", "a"])
         assert run_virtual(solve("q", sampler=sampler, strategy=Vote(4))).value == "a"
 
 

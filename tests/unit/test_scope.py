@@ -141,7 +141,7 @@ class TestBooking:
         async def work(scope: Scope) -> str:
             for role in ("sample", "tool"):
                 booking = await scope.book(model="m", role=role)  # type: ignore[arg-type]
-                with booking.sent():
+                with booking:
                     await asyncio.sleep(1)
                 booking.settle(usage=SEVEN)
             return "a"
@@ -227,7 +227,7 @@ class TestBooking:
         async def work(scope: Scope) -> str:
             def blocking() -> None:
                 booking = scope.book_from_thread(model="m")
-                with booking.sent():
+                with booking:
                     booking.settle(usage=SEVEN)
 
             await asyncio.to_thread(blocking)
@@ -242,7 +242,7 @@ class TestBooking:
         async def two_calls(scope: Scope) -> str:
             for _ in range(2):
                 booking = await scope.book(model="m", prompt="q", max_tokens=50)
-                with booking.sent():
+                with booking:
                     await asyncio.sleep(1)
                 booking.settle(usage=SEVEN)
             return "a"
@@ -267,7 +267,7 @@ def test_prices_that_raise_are_the_callers_mistake():
         def price(self, usage: Usage, **more: object):
             raise KeyError("sk-secret")
 
-    with pytest.raises(UsageError, match="^prices=") as caught:
+    with pytest.raises(UsageError, match=r"^prices=") as caught:
         run_virtual(solve("q", sampler=model(), strategy=Vote(1), prices=Broken()))
     assert "secret" not in str(caught.value)
     assert caught.value.ledger is not None
@@ -287,7 +287,9 @@ def test_an_abandoned_run_sends_no_further_calls():
 
     def sampler(prompt: str) -> object:
         try:
-            return solve_sync(prompt, sampler=leaf, strategy=Vote(9, stop=AtMost(9)), max_concurrency=1)
+            return solve_sync(
+                prompt, sampler=leaf, strategy=Vote(9, stop=AtMost(9)), max_concurrency=1
+            )
         finally:
             ended.set()
 

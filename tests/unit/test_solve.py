@@ -311,7 +311,7 @@ class TestFailures:
         def key(value):
             raise LookupError(CANARY)
 
-        with pytest.raises(UsageError, match="^key=.* raised LookupError") as caught:
+        with pytest.raises(UsageError, match=r"^key=.* raised LookupError") as caught:
             solved(ScriptedSampler([CANARY]), Vote(3, key=key))
         assert len(caught.value.result.samples) >= 1
         assert caught.value.result.warnings == ()
@@ -343,7 +343,11 @@ class TestWarnings:
             (["a"], Budget(calls=2), remarks.CUT),
             ([Completion(value=CANARY, finish_reason="length")], None, remarks.ALL_ABSTAINED),
             ([Completion(value="a", cached=True)], None, remarks.CACHED),
-            (["a very long text, the same from the first word to the last one"], None, remarks.IDENTICAL),
+            (
+                ["a very long text, the same from the first word to the last one"],
+                None,
+                remarks.IDENTICAL,
+            ),
         ],
     )
     def test_each(self, values, budget, remark, monkeypatch):

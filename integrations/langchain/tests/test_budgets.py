@@ -97,6 +97,22 @@ async def test_refused_in_a_blocking_call_on_the_loop(scripted):
     assert result.cut is not None
 
 
+async def test_a_blocking_call_on_the_loop_cannot_wait_for_money(scripted):
+    """What would come free comes free on the loop that it blocks: the sample says so and fails."""
+    model, count = scripted("a", seconds=0.1, max_tokens=20), iter(range(9))
+
+    async def step(text: str) -> str:
+        if next(count) == 0:
+            return (await model.ainvoke(text)).text
+        await asyncio.sleep(0.02)
+        return model.invoke(text).text
+
+    chain = drawing(RunnableLambda(step), 2, budget=Budget(tokens=60), prefer="latency")
+    result = (await chain.ainvoke("abc"))["result"]
+    assert model.calls == 1
+    assert "call ainvoke there" in str(result.samples[1].error)
+
+
 def test_refused_in_a_loop_of_the_chain(scripted):
     """Sync code that runs async code on a loop of its own."""
     model = scripted("a")

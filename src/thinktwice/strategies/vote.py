@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from thinktwice import launch
@@ -84,10 +84,10 @@ class Vote(Strategy):
         rule = with_certain(self.stop)
         tau = launch.tau_of(self.prefer, recallable=run.recallable)
 
-        timed = bool(rule.wakes)
+        counted = ballot.tally()
 
         def tally() -> Tally:
-            return ballot.tally(run.seconds if timed else 0.0)
+            return replace(counted, seconds=run.seconds) if rule.wakes else counted
 
         def in_flight() -> int:
             return launch.in_flight(tally(), rule, tau=tau)
@@ -98,6 +98,7 @@ class Vote(Strategy):
         async with run.draws(self.n, in_flight=in_flight, until=over, wakes=rule.wakes) as samples:
             async for sample, _ in samples:
                 ballot.add(sample, weight=self._weight(sample))
+                counted = ballot.tally()
         final = tally()
         fired = rule.fired(final) if final.remaining else None
         cut = run.exhausted if fired is None and final.remaining else None

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
 import pytest
 
 from thinktwice import BestOfN, Budget, Completion, Limit, UsageError, Verdict, Vote, solve
-from thinktwice.result import Result
 from thinktwice.stop import AtMost, GoodEnough
 from thinktwice.testing import ScriptedSampler, run_virtual
 from thinktwice.verifiers import Judge
+
+if TYPE_CHECKING:
+    from thinktwice.result import Result
 
 pytestmark = pytest.mark.usefixtures("silent_remarks")
 

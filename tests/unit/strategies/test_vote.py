@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
@@ -10,7 +11,6 @@ from hypothesis import strategies as st
 
 from thinktwice import Completion, Sample, UsageError, Vote, solve
 from thinktwice.launch import in_flight
-from thinktwice.result import Result
 from thinktwice.stop import (
     After,
     AtMost,
@@ -23,6 +23,9 @@ from thinktwice.stop import (
 )
 from thinktwice.tally import Tally
 from thinktwice.testing import ScriptedSampler, run_virtual
+
+if TYPE_CHECKING:
+    from thinktwice.result import Result
 
 pytestmark = pytest.mark.usefixtures("silent_remarks")
 
@@ -102,7 +105,7 @@ class TestWinner:
 
     def test_a_weight_out_of_range(self):
         """Is the caller's mistake."""
-        with pytest.raises(UsageError, match="^weight="):
+        with pytest.raises(UsageError, match=r"^weight="):
             vote(["a"], Vote(3, weight=lambda sample: 2.0))
 
     def test_equivalent(self):

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from thinktwice.launch import Preference
     from thinktwice.protocols import Options, PriceSource, Verifier
 
-    Key: TypeAlias = str | Callable[..., Hashable | None]
-    Judging: TypeAlias = Verifier[object] | Callable[..., object] | Runnable[Any, object]
+    Key: TypeAlias = str | Callable[[Any], Hashable | None]
+    Judging: TypeAlias = Verifier[object] | Callable[[Any], object] | Runnable[Any, object]
 
 I = TypeVar("I")  # noqa: E741 - input
 O = TypeVar("O")  # noqa: E741 - output
