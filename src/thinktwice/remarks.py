@@ -39,7 +39,12 @@ CUT = "a budget cut the run short: this is the best answer so far, result.stoppe
 
 
 def remarks(
-    samples: Sequence[Sample[object]], *, votes: bool, answered: bool, cut: bool
+    samples: Sequence[Sample[object]],
+    *,
+    votes: bool,
+    answered: bool,
+    cut: bool,
+    cost_capped: bool = False,
 ) -> Iterable[str]:
     """What a caller should know of the samples of a run.
 
@@ -48,7 +53,10 @@ def remarks(
         votes: Their answers were counted.
         answered: There is an answer.
         cut: A budget ended the run.
+        cost_capped: The run has a cap on its cost.
     """
+    if cost_capped and any(sample.cost is None and sample.error is None for sample in samples):
+        yield UNPRICED
     if answered and cut:
         yield CUT
     if not answered and any(sample.error is None for sample in samples):

@@ -187,6 +187,7 @@ def _result(run: Run[P, T], outcome: Outcome[T], *, failed: bool = False) -> Res
         votes=outcome.agreement is not None,
         answered=winner is not None,
         cut=isinstance(stopped_by, Limit),
+        cost_capped=run.ledger.budget.money is not None,
     )
     for remark in () if failed else said:  # an exception says it all
         run.warn(remark)

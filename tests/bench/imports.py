@@ -1,6 +1,6 @@
 """How long the imports take: medians over fresh processes.
 
-    make bench-imports
+make bench-imports
 """
 
 from __future__ import annotations

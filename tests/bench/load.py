@@ -1,6 +1,6 @@
 """Many requests at once: 1,000 x 8 samples on scripted 50 ms samplers; errors and memory.
 
-    make bench-load
+make bench-load
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@
 
 A server on loopback answers after 50 ms. All n requests start at once; thinktwice and a bare
 `asyncio.gather` take turns for 20 rounds, and the median of the ratios round by round is printed.
-its-hub 1.2.0 (SelfConsistency, unlimited concurrency) runs beside them, in an environment of its own that
-this script makes (`.venv-its-hub`), in rounds with its own bare gather.
+its-hub 1.2.0 (SelfConsistency, unlimited concurrency) runs beside them, in an environment of its
+own that this script makes (`.venv-its-hub`), in rounds with its own bare gather.
 """
 
 from __future__ import annotations
@@ -16,12 +16,15 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from statistics import median
+from typing import TYPE_CHECKING
 
 import aiohttp
 from aiohttp import web
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
 
 SIZES = (8, 32, 128)
 LIMITS = {8: 1.10, 32: 1.10, 128: 1.15}
@@ -58,7 +61,7 @@ async def serve(port: int) -> None:
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", port, backlog=1024)
     await site.start()
-    server = site._server  # noqa: SLF001 - the port that port 0 became
+    server = site._server
     print(server.sockets[0].getsockname()[1], flush=True)
     await asyncio.Event().wait()
 
@@ -157,9 +160,7 @@ def peer_python() -> str:
     if not (folder / ".installed").exists():
         uv = str(Path(sys.executable).parent / "uv")
         subprocess.run([uv, "venv", "--quiet", "--clear", str(folder)], check=True)
-        subprocess.run(
-            [uv, "pip", "install", "--quiet", "--python", str(python), PEER], check=True
-        )
+        subprocess.run([uv, "pip", "install", "--quiet", "--python", str(python), PEER], check=True)
         (folder / ".installed").touch()
     return str(python)
 

@@ -2,8 +2,8 @@
 
     make bench-overhead
 
-Each figure is the median of several rounds; bare calls and sampled calls take turns, so that a change
-in the machine's speed meets both. Processor time, not wall time: the machine may be busy.
+Each figure is the median of several rounds; bare calls and sampled calls take turns, so that a
+change in the machine's speed meets both. Processor time, not wall time: the machine may be busy.
 """
 
 from __future__ import annotations
@@ -11,19 +11,22 @@ from __future__ import annotations
 import argparse
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
 from statistics import median
+from typing import TYPE_CHECKING
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
+from langchain_thinktwice import vote
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from langchain_thinktwice import vote
 from thinktwice import AtMost, Completion, Price, Usage, Vote, solve
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
 
 N = 16
 PRICES = {"fake": Price("1", "2")}
@@ -103,7 +106,10 @@ async def measured(
 async def main(rounds: int) -> None:
     """Print a table."""
     print(f"{'':34}{'us a sample':>12}{'bare call':>12}{'target':>10}")
-    rows = [("core, no SDK", core, bare_core, 80), ("LangChain, no SDK", adapter, bare_adapter, 500)]
+    rows = [
+        ("core, no SDK", core, bare_core, 80),
+        ("LangChain, no SDK", adapter, bare_adapter, 500),
+    ]
     before: dict[str, float] = {}
     for name, work, bare, target in rows:
         extra, alone = await measured(work, bare, rounds)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from decimal import Decimal
 
 import pytest
 
@@ -75,3 +76,13 @@ class TestTellOnce:
                 remarks.tell_once(message)
         assert [str(each.message) for each in caught] == ["one", "two"]
         assert {each.category for each in caught} == {ThinktwiceWarning}
+
+
+def test_an_unknown_price_under_a_cap_on_cost_is_said():
+    """It was charged all that it held, which ends the run early."""
+    unpriced = [Sample(index=0, value="a", answer="a")]
+    said = list(remarks.remarks(unpriced, votes=True, answered=True, cut=True, cost_capped=True))
+    assert remarks.UNPRICED in said
+    priced = [Sample(index=0, value="a", answer="a", cost=Decimal(1))]
+    said = list(remarks.remarks(priced, votes=True, answered=True, cut=True, cost_capped=True))
+    assert remarks.UNPRICED not in said

@@ -53,7 +53,8 @@ def run(body: Body, sampler: object = None, **more: object) -> Result[object]:
 
 async def first(draws):
     """The sample that arrived first, once all have."""
-    return [sample async for sample, _ in draws].pop(0)
+    arrived = [sample async for sample, _ in draws]
+    return arrived[0]
 
 
 class TestSample:

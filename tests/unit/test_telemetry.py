@@ -23,9 +23,8 @@ class RefusedError(Exception):
 
 def spans_of(sampler, strategy, prompt="q", **more):
     """The ended spans of a run by name; it may raise."""
-    with captured_spans() as spans:
-        with suppress(Exception):
-            run_virtual(solve(prompt, sampler=sampler, strategy=strategy, **more))
+    with captured_spans() as spans, suppress(Exception):
+        run_virtual(solve(prompt, sampler=sampler, strategy=strategy, **more))
     named: dict[str, list] = {}
     for span in spans:
         named.setdefault(span.name, []).append(span)
