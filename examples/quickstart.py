@@ -75,9 +75,19 @@ def make_chain() -> Runnable[dict[str, str], str]:
     return prompt | ArithmeticChatModel(temperature=0.8) | StrOutputParser()
 
 
+def seeded(index: int) -> dict[str, object]:
+    """Settings of a sample: a seed each, so that two runs of this script draw the same samples."""
+    return {"seed": index}
+
+
 def ways(chain: Runnable[dict[str, str], str]) -> dict[str, Runnable[dict[str, str], object]]:
     """The ways of asking that are compared, all over the same chain."""
-    common = {"key": final_answer, "prices": PRICES, "include_result": True}
+    common = {
+        "key": final_answer,  # what votes are counted by
+        "prices": PRICES,
+        "options": seeded,
+        "include_result": True,  # the bill beside the answer
+    }
     return {
         "single sample": vote(chain, n=1, stop=AtMost(1), **common),
         "vote(n=8)": vote(chain, n=8, **common),
@@ -205,9 +215,8 @@ async def main(count: int) -> None:
         )
     )
     with captured_spans() as spans:
-        await vote(chain, n=8, key=final_answer, prices=PRICES).ainvoke(
-            {"question": asked[0].question}
-        )
+        traced = vote(chain, n=8, key=final_answer, prices=PRICES, options=seeded)
+        await traced.ainvoke({"question": asked[0].question})
     console.print(span_tree(spans))
     console.print("Prices are made up: $0.10 and $0.40 per million input and output tokens.")
 

@@ -1,7 +1,7 @@
 """Train the model, measure it on questions it has not seen, and write its weights.
 
     pip install torch numpy && pip install -e .
-    python train.py                       # small: about 15 minutes of one free core
+    python train.py                       # small: about ten minutes of one core
 
 Weights are written only if the model meets the numbers of `Acceptance`. Training ends at the first
 checkpoint that meets them: trained to the end, the model would make too few mistakes to be of use

@@ -4,119 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import math
-import secrets
-from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Generic, TypeVar
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, TypeVar
 
-from thinktwice import telemetry
-from thinktwice.account import now
-from thinktwice.answers import key_function
-from thinktwice.calls import complete, reserve
+from thinktwice.drawing import Drawing
 from thinktwice.draws import Draws, Plan
-from thinktwice.errors import BudgetExceeded, UsageError, status_of
-from thinktwice.ledger import Ledger
+from thinktwice.errors import BudgetExceeded
 from thinktwice.nursery import Nursery
 from thinktwice.prompting import prompting_for
-from thinktwice.sample import Completion, Sample, Verdict
-from thinktwice.scope import Scope, current_scope, entered, ledger_around
 
 if TYPE_CHECKING:
-    from collections.abc import (
-        AsyncGenerator,
-        Callable,
-        Coroutine,
-        Generator,
-        Hashable,
-        Iterable,
-        Mapping,
-        Sequence,
-    )
+    from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Sequence
 
-    from thinktwice.account import Lease
-    from thinktwice.budget import Budget, Limit
-    from thinktwice.entry import Role, Status, Total
-    from thinktwice.limiter import Limiter
-    from thinktwice.protocols import Options, PriceSource, Prompting, Verifier
-    from thinktwice.result import Outcome, Result
-    from thinktwice.sampling import Source
+    from thinktwice.protocols import Options, Prompting, Verifier
+    from thinktwice.result import Outcome
+    from thinktwice.sample import Sample, Verdict
 
 P = TypeVar("P")
 T = TypeVar("T")
 X = TypeVar("X")
 
-_ABSTAINS = frozenset({"length", "max_tokens", "content_filter", "refusal"})
-_NOTHING: Completion[None] = Completion(value=None)
 
+class Run(Drawing[P, T]):
+    """What a strategy works with: it draws, judges, waits and recalls.
 
-@dataclass(frozen=True, kw_only=True)
-class Setting(Generic[P]):
-    """What is the same for all calls of a run.
-
-    Attributes:
-        strategy: Name of the strategy, for spans.
-        key: What votes are counted by.
-        options: Settings of every call, or of the call of an index.
-        limiters: Caps on concurrency.
-        prices: What calls cost.
-        prompting: How the input is edited; by its type if None.
+    See `Drawing` for what it knows: `prompt`, `samples`, `verdicts`, `launched`, `exhausted`,
+    `warnings`, `ledger`.
     """
-
-    strategy: str
-    key: str | Callable[..., Hashable | None] | None
-    options: Options | Callable[[int], Options] | None
-    limiters: Sequence[Limiter]
-    prices: PriceSource
-    prompting: Prompting[P] | None = None
-
-
-class Run(Generic[P, T]):
-    """What a strategy works with.
-
-    Attributes:
-        prompt: The input.
-        id: Random name of this run, in its spans.
-        recorder: Writes its spans and metrics.
-        ledger: Caps and costs of this run, inside those around it.
-        samples: Finished draws so far, in order of arrival.
-        verdicts: What verifiers said last, by index of the sample.
-        launched: Draws started.
-        exhausted: The budget that ended the drawing, once one has.
-        warnings: What the caller should know.
-        nested: Results of the runs inside this one's samples and verdicts.
-        offered: The best answer so far, if the strategy left one.
-        max_concurrency: Calls in flight at most.
-    """
-
-    def __init__(
-        self,
-        prompt: P,
-        *,
-        sources: Mapping[str, Source[P, T]],
-        setting: Setting[P],
-        budget: Budget | None,
-        implied: bool = False,
-    ) -> None:
-        """Made by `solve`."""
-        outer = current_scope()
-        self.prompt = prompt
-        self.id = secrets.token_hex(8)
-        self.recorder = telemetry.Recorder()
-        self.ledger = Ledger(budget, parent=ledger_around(), implied=implied)
-        self.samples: list[Sample[T]] = []
-        self.verdicts: dict[int, Verdict] = {}
-        self.launched = 0
-        self.exhausted: Limit | None = None
-        self.warnings: list[str] = []
-        self.nested: list[Result[object]] = []
-        self.offered: Outcome[T] | None = None
-        inherited = outer.limiters if outer else ()
-        self._limiters = tuple(dict.fromkeys([*inherited, *setting.limiters]))
-        self.max_concurrency = min(each.max_concurrency for each in self._limiters)
-        self._sources = sources
-        self._setting = setting
-        self._key = key_function(setting.key)
-        self._ordinals: dict[Hashable, int] = {}
 
     @property
     def prompting(self) -> Prompting[P]:
@@ -233,103 +147,6 @@ class Run(Generic[P, T]):
                 draws.close()
                 self.exhausted = self.exhausted or draws.exhausted
 
-    async def _draw(
-        self,
-        source: Source[P, T],
-        prompt: P,
-        options: Options | None,
-        verifier: Verifier[P] | None,
-    ) -> tuple[Sample[T], Verdict | None]:
-        expected = self.launched
-        merged = self._options(options, expected)
-        scope = self._scope("sample", None)
-        share = await reserve(scope, source, prompt, merged, verifier)
-        scope.index, self.launched = self.launched, self.launched + 1
-        if scope.index != expected:  # others were launched while it waited for money
-            merged = self._options(options, scope.index)
-        verdict = None
-        try:
-            sample = await self._sampled(scope, source, prompt, merged)
-            if verifier is not None and sample.error is None and sample.answer is not None:
-                with self._stopping():  # the sample is paid for: it stands without a verdict
-                    verdict = await self._verify(sample, verifier, prompt, share)
-        finally:
-            for each in share:
-                each.release()
-        return sample, verdict
-
-    @contextmanager
-    def _stopping(self) -> Generator[None]:
-        """End the drawing, and nothing else, where a budget refuses a call."""
-        try:
-            yield
-        except BudgetExceeded as error:
-            self.exhausted = self.exhausted or error.limit
-
-    async def _sampled(
-        self, scope: Scope, source: Source[P, T], prompt: P, options: Options
-    ) -> Sample[T]:
-        attributes = {telemetry.RUN_ID: self.id, telemetry.INDEX: scope.index or 0}
-        if len(self._sources) > 1:
-            attributes[telemetry.SAMPLER] = source.name
-        with entered(scope), self.recorder.span("thinktwice.sample", "CHAIN", attributes) as on:
-            completion, error, started = None, None, now()
-            try:
-                if source.leaf:
-                    completion = await complete(scope, source, prompt, options)
-                else:
-                    async with scope.working():
-                        started = now()
-                        completion = await source.complete(prompt, options)
-            except asyncio.CancelledError as cancelled:
-                if _recalled():
-                    status: Status = "cancelled" if source.recallable else "abandoned"
-                    telemetry.describe_recalled(on, status, self._end(scope, status, cancelled))
-                    raise
-                error = RuntimeError("the sampler cancelled itself")
-            except BaseException as raised:
-                if not isinstance(raised, Exception) or self._leaves(raised, source):
-                    telemetry.describe_recalled(on, "error", self._end(scope, "error", raised))
-                    raise
-                error = raised
-            total = self._end(scope, "error" if error else "ok", error)
-            sample = self._made(
-                scope, source, completion, error=error, total=total, seconds=now() - started
-            )
-            telemetry.describe_sample(
-                on, sample, total, group=self._group(sample), arrival=len(self.samples) - 1
-            )
-        return sample
-
-    async def _verify(
-        self, sample: Sample[T], verifier: Verifier[P], prompt: P, share: Sequence[Lease]
-    ) -> Verdict:
-        scope = self._scope("verify", sample.index, share)
-        attributes = {telemetry.VERIFIER: verifier.name, telemetry.INDEX: sample.index}
-        name = f"thinktwice.verify {verifier.name}"
-        with entered(scope), self.recorder.span(name, "EVALUATOR", attributes) as on:
-            error = None
-            try:
-                verdict = await verifier(sample, prompt=prompt)
-            except asyncio.CancelledError as cancelled:
-                if _recalled():
-                    total = self._end(scope, "cancelled", cancelled)
-                    telemetry.describe_recalled(on, "cancelled", total)
-                    raise
-                error = RuntimeError("the verifier cancelled itself")
-                verdict = Verdict(outcome="error", evidence=(status_of(error),))
-            except BaseException as raised:
-                if not isinstance(raised, Exception) or self._leaves(raised, None):
-                    telemetry.describe_recalled(on, "error", self._end(scope, "error", raised))
-                    raise
-                error = raised
-                verdict = Verdict(outcome="error", evidence=(status_of(raised),))
-            total = self._end(scope, "error" if error else "ok", error)
-            verdict = replace(verdict, verifier=verifier.name, sample=sample.index)
-            self.verdicts[sample.index] = verdict
-            telemetry.describe_verdict(on, verdict, total)
-        return verdict
-
     async def _in_time(self, work: Coroutine[object, object, X]) -> X:
         """Await one draw or check, cut off where the time of the budget ends."""
         timer = asyncio.timeout_at(self.ledger.deadline)
@@ -344,106 +161,6 @@ class Run(Generic[P, T]):
         except BudgetExceeded as error:
             self.exhausted = self.exhausted or error.limit
             raise
-
-    def _made(
-        self,
-        scope: Scope,
-        source: Source[P, T],
-        completion: Completion[T] | None,
-        *,
-        error: Exception | None,
-        total: Total,
-        seconds: float,
-    ) -> Sample[T]:
-        """The sample, kept whatever its key does: it is paid for."""
-        entries = scope.ledger.entries
-        called = {entry.model for entry in entries}
-        model = called.pop() if len(called) == 1 else None
-        cached = bool(entries) and all(entry.cached for entry in entries)
-        known = completion if completion is not None else _NOTHING
-        value, text = known.value, known.text
-        answer, mistake = None, None
-        if completion is not None:
-            try:
-                answer = self._answer(completion)
-            except UsageError as raised:
-                mistake = raised
-        sample = Sample(
-            index=scope.index or 0,
-            value=value,
-            answer=answer,
-            text=value if text is None and isinstance(value, str) else text,
-            logprobs=known.logprobs,
-            finish_reason=known.finish_reason,
-            cached=known.cached or cached,
-            usage=total.usage,
-            cost=total.cost,
-            seconds=total.seconds if source.leaf else seconds,
-            model=known.model or model,
-            error=error,
-            sampler=source.name,
-        )
-        self.samples.append(sample)
-        if mistake is not None:
-            raise mistake
-        return sample
-
-    def _answer(self, completion: Completion[T]) -> Hashable | None:
-        """What the sample is counted by; one that was cut short abstains."""
-        if completion.finish_reason in _ABSTAINS:
-            return None
-        return self._key(completion.value)
-
-    def _group(self, sample: Sample[T]) -> int:
-        """Ordinal of the answer among those seen, for spans; -1 abstains."""
-        if sample.answer is None:
-            return -1
-        return self._ordinals.setdefault(sample.answer, len(self._ordinals))
-
-    def _leaves(self, error: Exception, source: Source[P, T] | None) -> bool:
-        """Whether an exception ends the run, and not the sample or the check alone."""
-        if isinstance(error, BudgetExceeded):
-            return self.ledger.bound_by(error.limit)
-        return isinstance(error, (UsageError, *(source.passthrough if source else ())))
-
-    def _end(self, scope: Scope, status: Status, error: BaseException | None) -> Total:
-        self.nested.extend(scope.nested)
-        total = scope.end(status, error)
-        if scope.role == "sample":
-            self.recorder.count_sample(self._setting.strategy, status)
-        return total
-
-    def _scope(self, role: Role, index: int | None, leases: Sequence[Lease] = ()) -> Scope:
-        return Scope(
-            strategy=self._setting.strategy,
-            role=role,
-            index=index,
-            ledger=self.ledger,
-            limiters=self._limiters,
-            prices=self._setting.prices,
-            recorder=self.recorder,
-            leases=leases,
-        )
-
-    def _options(self, options: Options | None, index: int) -> Options:
-        common = self._setting.options
-        base = common(index) if callable(common) else common
-        return {**(base or {}), **(options or {})}
-
-    def _source(self, sampler: str | None) -> Source[P, T]:
-        if sampler is None:
-            return next(iter(self._sources.values()))
-        try:
-            return self._sources[sampler]
-        except KeyError:
-            remedy = f"this run has the samplers {', '.join(self._sources)}"
-            raise UsageError("sampler", sampler, remedy) from None
-
-
-def _recalled() -> bool:
-    """Whether this task was cancelled, and not something inside that it waited for."""
-    task = asyncio.current_task()
-    return task is None or task.cancelling() > 0
 
 
 def _clock_time(started: float, seconds: float) -> float:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 from thinktwice import remarks, telemetry
 from thinktwice.budget import DEFAULT_SECONDS, Budget, Limit
+from thinktwice.drawing import Setting
 from thinktwice.errors import AllSamplesFailed, BudgetExceeded, UsageError, attach
 from thinktwice.limiter import DEFAULT_CONCURRENCY, Limiter
 from thinktwice.pricing import default_prices
 from thinktwice.result import Outcome, Result
-from thinktwice.run import Run, Setting
+from thinktwice.run import Run
 from thinktwice.sampling import as_sources
 from thinktwice.scope import current_scope, ledger_around, report
 from thinktwice.strategy import Strategy

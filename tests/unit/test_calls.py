@@ -18,6 +18,7 @@ from thinktwice import (
     UsageError,
     Verdict,
     Vote,
+    budget_scope,
     solve,
 )
 from thinktwice.calls import call
@@ -27,6 +28,7 @@ from thinktwice.tokens import upper_bound_tokens
 from thinktwice.verifiers import Judge
 
 pytestmark = pytest.mark.usefixtures("silent_remarks")
+WORST = upper_bound_tokens("the prompt") + 20
 GRADE = '{"reason": "fine", "score": 7}'
 
 
@@ -73,6 +75,21 @@ class TestUsage:
         result = run_virtual(solve("q", sampler=sampler, strategy=Vote(3)))
         failed = result.ledger.entries[0]
         assert (failed.status, failed.error, failed.seconds) == ("error", "KeyError", 1)
+
+    @pytest.mark.parametrize(("status", "left"), [(429, 1000), (None, 1000 - WORST)])
+    def test_a_refusal_is_not_billed_and_a_loss_may_be(self, status, left):
+        """A server that answers with a status has made nothing; a lost connection tells nothing."""
+        error = ConnectionError()
+        error.status_code = status
+        sampler = ScriptedSampler([error], max_tokens=20)
+
+        async def main():
+            with budget_scope(Budget(tokens=1000)) as ledger:
+                with pytest.raises(ConnectionError):
+                    await solve("the prompt", sampler=sampler, strategy=Vote(1))
+                assert ledger.remaining == {"tokens": left}
+
+        run_virtual(main())
 
 
 class TestCall:
@@ -183,8 +200,7 @@ class TestShares:
 
 def test_the_worst_case_is_the_prompt_and_max_tokens():
     """One token less, and it is not sent."""
-    worst = upper_bound_tokens("the prompt") + 20
-    for cap, calls in ((worst, 1), (worst - 1, 0)):
+    for cap, calls in ((WORST, 1), (WORST - 1, 0)):
         sampler = ScriptedSampler(["a"], max_tokens=20)
         run = solve("the prompt", sampler=sampler, strategy=Vote(1), budget=Budget(tokens=cap))
         if calls:

@@ -47,8 +47,10 @@ def test_a_second_recall_does_not_cancel_again():
         async with Nursery() as nursery:
             nursery.start(work())
             await asyncio.sleep(1)
-            recalls = [asyncio.ensure_future(nursery.recall()) for _ in range(2)]
-            await asyncio.gather(*recalls)
+            first = asyncio.ensure_future(nursery.recall())
+            await asyncio.sleep(1)
+            await nursery.recall()
+            await first
 
     run_virtual(main())
     assert cancels == 1

@@ -25,7 +25,7 @@ from thinktwice import (
     solve,
 )
 from thinktwice.stop import AtMost
-from thinktwice.testing import ScriptedSampler, run_virtual
+from thinktwice.testing import ScriptedSampler, VirtualClock, run_virtual
 from thinktwice.verifiers import as_verifier
 
 if TYPE_CHECKING:
@@ -365,6 +365,26 @@ class TestBudget:
             assert sampler.cancelled == 1
 
         run_virtual(main())
+
+    def test_a_timer_may_be_early(self):
+        """By the resolution of the clock: the error names the cap all the same."""
+
+        class Coarse(VirtualClock):
+            def __init__(self) -> None:
+                super().__init__()
+                self._clock_resolution = 0.5
+
+        async def body(run):
+            asyncio.get_running_loop().call_later(1.75, lambda: None)
+            return Outcome(winner=await run.sample())
+
+        sampler = ScriptedSampler(["a"], seconds=9)
+        with asyncio.Runner(loop_factory=Coarse) as runner:
+            strategy, budget = Scripted(body), Budget(seconds=2)
+            with pytest.raises(BudgetExceeded) as caught:
+                runner.run(solve("q", sampler=sampler, strategy=strategy, budget=budget))
+        assert caught.value.limit.allowed == 2
+        assert caught.value.ledger.seconds == 1.75
 
     def test_a_check_is_cut_off_as_well(self):
         """And the sample stands."""

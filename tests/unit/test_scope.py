@@ -11,6 +11,7 @@ import pytest
 from thinktwice import (
     Budget,
     BudgetExceeded,
+    Limiter,
     Outcome,
     Price,
     RunError,
@@ -247,17 +248,20 @@ class TestBooking:
                 booking.settle(usage=SEVEN)
             return "a"
 
-        async def main() -> list[object]:
+        limiter = Limiter(1)
+
+        async def main() -> None:
             runs = (
-                solve("q", sampler=chain(two_calls), strategy=Vote(1), max_concurrency=1)
+                solve("q", sampler=chain(two_calls), strategy=Vote(1), limiter=limiter)
                 for _ in range(2)
             )
-            with budget_scope(Budget(calls=3)):
-                return await asyncio.gather(*runs, return_exceptions=True)
+            with budget_scope(Budget(calls=2)) as ledger:
+                ended = await asyncio.gather(*runs, return_exceptions=True)
+            assert [type(each) for each in ended] == [BudgetExceeded, BudgetExceeded]
+            assert ledger.total.calls == 2
 
-        first, second = run_virtual(main())
-        assert first.value == "a"
-        assert isinstance(second, BudgetExceeded)
+        run_virtual(main())
+        assert limiter.in_use == 0
 
 
 def test_prices_that_raise_are_the_callers_mistake():

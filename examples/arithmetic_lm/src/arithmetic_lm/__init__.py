@@ -7,6 +7,7 @@ LangChain nor aiohttp nor the weights.
 
 from __future__ import annotations
 
+from . import _blas as _blas  # first: it decides how NumPy is loaded
 from .assistant import Assistant, Reply, Token
 from .engine import Engine, Generated, Request, shared_engine
 from .options import Options

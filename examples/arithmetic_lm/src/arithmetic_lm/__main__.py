@@ -4,14 +4,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import sys
 from collections.abc import Sequence
-
-# The matrices are small: a second BLAS thread costs more than it brings, and it must be said
-# before NumPy is loaded.
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
