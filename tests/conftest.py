@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 
 from thinktwice import remarks
-from thinktwice.sample import Usage
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+
+class _Everything(set[str]):
+    """Has all of it been said already."""
+
+    def __contains__(self, item: object) -> bool:
+        return True
 
 
 @pytest.fixture
@@ -22,14 +23,4 @@ def fresh_remarks(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def silent_remarks(monkeypatch: pytest.MonkeyPatch) -> None:
     """No Python warnings about samples, where they are not the subject."""
-    monkeypatch.setattr(remarks, "tell_once", lambda message: None)
-
-
-@pytest.fixture
-def tokens() -> Callable[[int], Usage]:
-    """Makes a usage of so many tokens, as a provider reports it."""
-
-    def make(total: int) -> Usage:
-        return Usage(input_tokens=total - total // 2, output_tokens=total // 2, source="provider")
-
-    return make
+    monkeypatch.setattr(remarks, "_told", _Everything())

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from thinktwice.sample import Verdict as Verdict
     from thinktwice.scope import budget_scope as budget_scope
     from thinktwice.scope import collect as collect
-    from thinktwice.solve import solve as solve
-    from thinktwice.solve import solve_sync as solve_sync
+    from thinktwice.solving import solve as solve
+    from thinktwice.solving import solve_sync as solve_sync
     from thinktwice.stop import AdaptiveConsistency as AdaptiveConsistency
     from thinktwice.stop import After as After
     from thinktwice.stop import AtMost as AtMost
@@ -78,8 +78,8 @@ _HOMES = {
     "Vote": "strategies.vote",
     "budget_scope": "scope",
     "collect": "scope",
-    "solve": "solve",
-    "solve_sync": "solve",
+    "solve": "solving",
+    "solve_sync": "solving",
 }
 
 __all__ = [

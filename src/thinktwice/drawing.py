@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -18,7 +19,7 @@ from thinktwice.sample import Completion, Sample, Verdict
 from thinktwice.scope import Scope, current_scope, entered, ledger_around
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
+    from collections.abc import Callable, Generator, Hashable, Sequence
 
     from thinktwice.account import Lease
     from thinktwice.budget import Budget, Limit
@@ -69,6 +70,7 @@ class Drawing(Generic[P, T]):
         launched: Draws started.
         exhausted: The budget that ended the drawing, once one has.
         warnings: What the caller should know.
+        aloud: Those of them that become Python warnings.
         nested: Results of the runs inside this one's samples and verdicts.
         offered: The best answer so far, if the strategy left one.
         max_concurrency: Calls in flight at most.
@@ -92,8 +94,10 @@ class Drawing(Generic[P, T]):
         self.samples: list[Sample[T]] = []
         self.verdicts: dict[int, Verdict] = {}
         self.launched = 0
+        self._next = 0
         self.exhausted: Limit | None = None
         self.warnings: list[str] = []
+        self.aloud: list[str] = []
         self.nested: list[Result[object]] = []
         self.offered: Outcome[T] | None = None
         inherited = outer.limiters if outer else ()
@@ -111,11 +115,12 @@ class Drawing(Generic[P, T]):
         options: Options | None,
         verifier: Verifier[P] | None,
     ) -> tuple[Sample[T], Verdict | None]:
-        expected = self.launched
+        expected = self._next
         merged = self._options(options, expected)
         scope = self._scope("sample", None)
         share = await reserve(scope, source, prompt, merged, verifier)
-        scope.index, self.launched = self.launched, self.launched + 1
+        scope.index, self._next = self._next, self._next + 1
+        self.launched += 1
         if scope.index != expected:  # others were launched while it waited for money
             merged = self._options(options, scope.index)
         verdict = None
@@ -181,7 +186,7 @@ class Drawing(Generic[P, T]):
         with entered(scope), self.recorder.span(name, "EVALUATOR", attributes) as on:
             error = None
             try:
-                verdict = await verifier(sample, prompt=prompt)
+                verdict = _checked(await verifier(sample, prompt=prompt))
             except asyncio.CancelledError as cancelled:
                 if _recalled():
                     total = self._end(scope, "cancelled", cancelled)
@@ -266,6 +271,7 @@ class Drawing(Generic[P, T]):
         self.nested.extend(scope.nested)
         total = scope.end(status, error)
         if scope.role == "sample":
+            self.launched -= not scope.begun  # it queued, and was recalled before it was sent
             self.recorder.count_sample(self._setting.strategy, status)
         return total
 
@@ -284,6 +290,8 @@ class Drawing(Generic[P, T]):
     def _options(self, options: Options | None, index: int) -> Options:
         common = self._setting.options
         base = common(index) if callable(common) else common
+        if not isinstance(base, Mapping | None):
+            raise UsageError("options", base, "give a mapping of settings, or a function of one")
         return {**(base or {}), **(options or {})}
 
     def _source(self, sampler: str | None) -> Source[P, T]:
@@ -294,6 +302,15 @@ class Drawing(Generic[P, T]):
         except KeyError:
             remedy = f"this run has the samplers {', '.join(self._sources)}"
             raise UsageError("sampler", sampler, remedy) from None
+
+
+def _checked(verdict: object) -> Verdict:
+    """What a verifier must return."""
+    if not isinstance(verdict, Verdict):
+        raise UsageError("verifier", type(verdict), "return a Verdict, or wrap it by as_verifier")
+    if verdict.score is not None and not 0 <= verdict.score <= 1:
+        raise UsageError("verifier", verdict.score, "scale the score to [0, 1]")
+    return verdict
 
 
 def _recalled() -> bool:

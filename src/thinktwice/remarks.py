@@ -41,7 +41,6 @@ CUT = "a budget cut the run short: this is the best answer so far, result.stoppe
 def remarks(
     samples: Sequence[Sample[object]],
     *,
-    votes: bool,
     answered: bool,
     cut: bool,
     cost_capped: bool = False,
@@ -50,7 +49,6 @@ def remarks(
 
     Args:
         samples: In launch order.
-        votes: Their answers were counted.
         answered: There is an answer.
         cut: A budget ended the run.
         cost_capped: The run has a cap on its cost.
@@ -61,16 +59,21 @@ def remarks(
         yield CUT
     if not answered and any(sample.error is None for sample in samples):
         yield ALL_ABSTAINED
-    usable = [sample for sample in samples if sample.answer is not None]
     if sum(sample.cached for sample in samples) > 1:
         yield CACHED
-    texts = [sample.text for sample in usable[:_ENOUGH]]
+    texts = [sample.text for sample in _first_usable(samples)]
     first = texts[0] if len(texts) == _ENOUGH else None
     if first is not None and len(first) >= _LONG and len(set(texts)) == 1:
         yield IDENTICAL
-    answers = {sample.answer for sample in usable[:_ENOUGH]}
-    if votes and len(answers) == _ENOUGH:
-        yield ALL_DIFFERENT
+
+
+def all_different(samples: Sequence[Sample[object]]) -> bool:
+    """The first samples that could have agreed all have another answer."""
+    return len({sample.answer for sample in _first_usable(samples)}) == _ENOUGH
+
+
+def _first_usable(samples: Sequence[Sample[object]]) -> Sequence[Sample[object]]:
+    return [sample for sample in samples if sample.answer is not None][:_ENOUGH]
 
 
 _told: set[str] = set()

@@ -26,12 +26,14 @@ class Outcome(Generic[T_co]):
         agreement: Weighted share of the usable votes that the winner's answer got.
         settled: Probability that the full vote agrees, with the claim behind it.
         stopped_by: The rule that ended the run.
+        used: Finished draws that took part in the decision; all of them if it does not say.
     """
 
     winner: Sample[T_co] | None
     agreement: float | None = None
     settled: Claim | None = None
     stopped_by: Stop | Limit | None = None
+    used: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -44,6 +46,8 @@ class Result(Generic[T_co]):
         winner: The winning sample.
         samples: Every finished draw, in launch order, failed ones included.
         launched: Draws started, those recalled in flight included: what was paid for.
+        used: Finished draws that took part in the decision. One that finished in the same instant
+            as the deciding one is in `samples` and was not counted.
         verdicts: What verifiers said, in launch order of their samples.
         agreement: Weighted share of the usable votes that the answer got; None without a vote.
         settled: Probability that the full vote agrees, with the claim or why there is none.
@@ -59,6 +63,7 @@ class Result(Generic[T_co]):
     winner: Sample[T_co] | None
     samples: tuple[Sample[T_co], ...]
     launched: int
+    used: int
     verdicts: tuple[Verdict, ...] = ()
     agreement: float | None = None
     settled: Claim | None = None

@@ -47,19 +47,21 @@ class Run(Drawing[P, T]):
         return all(source.recallable for source in self._sources.values())
 
     @property
-    def keyed(self) -> bool:
-        """The caller says what answers are told apart by."""
-        return self._setting.key is not None
-
-    @property
     def seconds(self) -> float:
         """Since the run began."""
         return self.ledger.seconds
 
-    def warn(self, message: str) -> None:
-        """Tell the caller something, once; it must hold no content."""
+    def warn(self, message: str, *, aloud: bool = False) -> None:
+        """Tell the caller something, once; it must hold no content.
+
+        Args:
+            message: For `result.warnings`.
+            aloud: Also as a Python warning, once a process, when the run is over.
+        """
         if message not in self.warnings:
             self.warnings.append(message)
+            if aloud:
+                self.aloud.append(message)
 
     def offer(self, outcome: Outcome[T]) -> None:
         """Leave the best answer so far, for the case that a budget cuts this run short."""

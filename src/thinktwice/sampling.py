@@ -12,7 +12,7 @@ from thinktwice.sample import Completion
 from thinktwice.threads import in_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     from thinktwice.protocols import Options, Sampler
 
@@ -109,6 +109,9 @@ def as_source(sampler: Sampler[P, T], name: str | None = None) -> Source[P, T]:
         raise UsageError("sampler", sampler, "give a callable of the prompt, sync or async")
     model = cast("str | None", getattr(sampler, "model", None))
     own = getattr(sampler, "__name__", None) or type(sampler).__name__
+    control: type[BaseException] | Iterable[type[BaseException]] = getattr(
+        sampler, "passthrough", ()
+    )
     return Source(
         name=name or model or own,
         function=sampler,
@@ -117,7 +120,7 @@ def as_source(sampler: Sampler[P, T], name: str | None = None) -> Source[P, T]:
         model=model if isinstance(model, str) else None,
         provider=getattr(sampler, "provider", None),
         max_tokens=getattr(sampler, "max_tokens", None),
-        passthrough=tuple(getattr(sampler, "passthrough", ())),
+        passthrough=(control,) if isinstance(control, type) else tuple(control),
         leaf=getattr(sampler, "leaf", True),
         draws=getattr(sampler, "draws", 1),
     )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from thinktwice.account import Refusal
 from thinktwice.booking import FREE, Booking, current_booking
-from thinktwice.budget import Need
+from thinktwice.budget import Budget, Need
 from thinktwice.errors import BudgetExceeded, RunError, UsageError
 from thinktwice.ledger import Ledger
 from thinktwice.limiter import Slots
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from thinktwice.account import Lease
-    from thinktwice.budget import Budget
     from thinktwice.entry import Role, Status, Total
     from thinktwice.limiter import Limiter
     from thinktwice.protocols import PriceSource
@@ -52,6 +51,7 @@ class Scope:
         ledger: Its own ledger, inside that of the run.
         limiters: Those that bind its calls, outermost first.
         nested: Results of the runs inside it.
+        begun: It got its place: what it does may cost something.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class Scope:
         self.nested: list[Result[object]] = []
         self._leases = list(leases)
         self._bookings: list[Booking] = []
-        self._begun = False
+        self.begun = False
         self._ended = False
         self._outer = current_scope()
         self._loop = asyncio.get_running_loop()
@@ -179,7 +179,7 @@ class Scope:
 
     def begin(self) -> None:
         """It got its place: what happens from now on may cost something."""
-        self._begun = True
+        self.begun = True
 
     @asynccontextmanager
     async def lent(self) -> AsyncGenerator[None]:
@@ -260,7 +260,7 @@ class Scope:
         self._ended = True
         for booking in tuple(self._bookings):
             booking.settle(status=status if status != "ok" else "cancelled", error=error)
-        if self._leases and self.role == "sample" and self._begun:
+        if self._leases and self.role == "sample" and self.begun:
             lease = self._leases.pop()
             alone = Booking(self, lease, role=self.role, model=None, provider=None, leaf=NO_LEAF)
             alone.settle(status=status, error=error)
@@ -365,7 +365,12 @@ def budget_scope(budget: Budget) -> Generator[Ledger]:
 
     Yields:
         The ledger: `remaining` says what is left.
+
+    Raises:
+        UsageError: It is no budget.
     """
+    if not isinstance(budget, Budget):
+        raise UsageError("budget", budget, "give Budget(calls=, tokens=, cost=, seconds=)")
     ledger = Ledger(budget, parent=ledger_around())
     token = _budgeted.set(ledger)
     try:

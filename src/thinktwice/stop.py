@@ -80,7 +80,7 @@ class Certain(CountRule):
     """Stop when the remaining draws cannot give another answer strictly more votes (curtailment).
 
     The leader is that of the full vote, up to a tie that the leader at the stop wins. It is part of
-    every rule but `AtMost`. Expected cost at n = 16: 9 samples if they agree, 11 to 15 otherwise.
+    every rule but `AtMost`. Expected cost at n = 16: 8 samples if they agree, 11 to 15 otherwise.
     """
 
     def fired(self, tally: Tally) -> Stop | None:

@@ -100,7 +100,7 @@ class Over(Generic[P, T]):
             The winning value; the calls are booked where they are made.
         """
         from thinktwice.sample import Completion
-        from thinktwice.solve import solve
+        from thinktwice.solving import solve
 
         result = await solve(prompt, sampler=self.sampler, strategy=self.strategy, options=options)
         winner = result.winner

@@ -338,7 +338,7 @@ def describe_result(on: Span, result: Result[object]) -> None:
     """Write what a run decided."""
     if not on.is_recording():
         return
-    on.set_attributes({STOPPED_BY: repr(result.stopped_by), USED: len(result.samples)})
+    on.set_attributes({STOPPED_BY: repr(result.stopped_by), USED: result.used})
     if result.agreement is not None:
         on.set_attribute(AGREEMENT, result.agreement)
     if result.winner is not None:

@@ -12,7 +12,17 @@ import pytest
 from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 
-from thinktwice import BestOfN, Budget, Completion, Limiter, Usage, Vote, budget_scope, solve
+from thinktwice import (
+    BestOfN,
+    Budget,
+    BudgetExceeded,
+    Completion,
+    Limiter,
+    Usage,
+    Vote,
+    budget_scope,
+    solve,
+)
 from thinktwice.stop import AtMost
 from thinktwice.testing import VirtualClock, captured_spans
 from thinktwice.verifiers import Judge
@@ -199,6 +209,24 @@ def test_cancelled_twice(scenario: Scenario, open_spans: OpenSpans):
         for later in (1, 2, 4):
             world, ledger, _, left = run(scenario, (step, step + later))
             check(world, ledger, left, open_spans)
+
+
+def test_what_was_queued_was_not_launched():
+    """Whoever reads `launched` reads what was paid for."""
+    world = World()
+
+    async def main() -> None:
+        ask = {"sampler": world.model, "strategy": Vote(2), "limiter": world.limiter}
+        first = asyncio.ensure_future(solve("q", **ask))
+        await asyncio.sleep(0.5)
+        with pytest.raises(BudgetExceeded) as caught:
+            await solve("q", **ask, budget=Budget(seconds=0.1))
+        assert caught.value.result.launched == 0
+        assert caught.value.ledger.entries == ()
+        await first
+
+    with asyncio.Runner(loop_factory=VirtualClock) as runner:
+        runner.run(main())
 
 
 def test_what_was_queued_costs_nothing():

@@ -22,7 +22,7 @@ def samples(
 
 
 def said(drawn: list[Sample[object]], **more: bool) -> list[str]:
-    usual = {"votes": True, "answered": True, "cut": False}
+    usual = {"answered": True, "cut": False}
     return list(remarks.remarks(drawn, **{**usual, **more}))
 
 
@@ -34,12 +34,11 @@ class TestRemarks:
         assert said(samples("a", "a", "b", "a")) == []
 
     def test_four_different_answers(self):
-        """Once four usable ones are there, and where they are votes."""
-        assert said(samples("a", "b", "c")) == []
-        assert said(samples("a", None, "b", "c")) == []
-        assert said(samples("a", None, "b", "c", "d")) == [remarks.ALL_DIFFERENT]
-        assert said(samples("a", "b", "c", "d", "d")) == [remarks.ALL_DIFFERENT]
-        assert said(samples("a", "b", "c", "d"), votes=False) == []
+        """Of those that could have agreed."""
+        assert remarks.all_different(samples("a", None, "b", "c", "d"))
+        assert remarks.all_different(samples("a", "b", "c", "d", "d"))
+        assert not remarks.all_different(samples("a", "b", "c"))
+        assert not remarks.all_different(samples("a", "b", "c", "a"))
 
     def test_the_same_long_text(self):
         """A temperature of 0, most likely; short answers repeat by chance."""
@@ -81,8 +80,8 @@ class TestTellOnce:
 def test_an_unknown_price_under_a_cap_on_cost_is_said():
     """It was charged all that it held, which ends the run early."""
     unpriced = [Sample(index=0, value="a", answer="a")]
-    said = list(remarks.remarks(unpriced, votes=True, answered=True, cut=True, cost_capped=True))
+    said = list(remarks.remarks(unpriced, answered=True, cut=True, cost_capped=True))
     assert remarks.UNPRICED in said
     priced = [Sample(index=0, value="a", answer="a", cost=Decimal(1))]
-    said = list(remarks.remarks(priced, votes=True, answered=True, cut=True, cost_capped=True))
+    said = list(remarks.remarks(priced, answered=True, cut=True, cost_capped=True))
     assert remarks.UNPRICED not in said

@@ -200,6 +200,19 @@ class TestVerify:
 
         assert self.verdict(check).outcome == "error"
 
+    @pytest.mark.parametrize("said", [True, 0.5, None, Verdict(outcome="scored", score=7)])
+    def test_a_verifier_returns_a_verdict(self, said):
+        """With a score in [0, 1]; only a plain callable may return a bool or a number."""
+
+        class Verifier:
+            name, exact = "mine", False
+
+            async def __call__(self, sample, /, *, prompt):
+                return said
+
+        with pytest.raises(UsageError, match=r"^verifier="):
+            self.verdict(Verifier())
+
     @pytest.mark.parametrize("score", [1.5, -0.1, float("nan"), "good", None])
     def test_what_is_no_verdict_is_the_callers_mistake(self, score):
         """It leaves the run."""

@@ -116,6 +116,12 @@ class TestTraits:
         assert (source.name, source.model, source.provider) == ("m", "m", "p")
         assert (source.max_tokens, source.passthrough, source.leaf) == (9, (KeyError,), False)
 
+    def test_one_type_of_control_flow_may_stand_alone(self):
+        """As in an `except` clause."""
+        sampler = Callable()
+        sampler.passthrough = KeyError
+        assert as_source(sampler).passthrough == (KeyError,)
+
     @pytest.mark.parametrize(
         ("options", "cap"), [({}, 9), ({"max_tokens": 5}, 5), ({"max_tokens": None}, None)]
     )

@@ -129,6 +129,7 @@ class BestOfN(Strategy):
             agreement=agreement,
             settled=claim(fired, tally, void="a selection by score"),
             stopped_by=fired or run.exhausted or AtMost(self.n),
+            used=tally.finished,
         )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 from thinktwice import launch
 from thinktwice.ballot import Ballot
 from thinktwice.errors import UsageError
+from thinktwice.remarks import ALL_DIFFERENT, all_different
 from thinktwice.result import Outcome
 from thinktwice.stop import AtMost, Settled, Stop, claim, with_certain
 from thinktwice.strategy import Strategy, check_draws, check_inside, check_stop
@@ -100,6 +101,8 @@ class Vote(Strategy):
                 ballot.add(sample, weight=self._weight(sample))
                 counted = ballot.tally()
         final = tally()
+        if all_different(run.samples):
+            run.warn(ALL_DIFFERENT, aloud=self.key is None)
         fired = rule.fired(final) if final.remaining else None
         cut = run.exhausted if fired is None and final.remaining else None
         return Outcome(
@@ -107,6 +110,7 @@ class Vote(Strategy):
             agreement=ballot.agreement,
             settled=claim(fired, final, void=self._void(cut=cut is not None)),
             stopped_by=fired or cut or AtMost(self.n),
+            used=final.finished,
         )
 
     def _weight(self, sample: Sample[object]) -> float:

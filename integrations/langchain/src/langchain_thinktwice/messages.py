@@ -105,7 +105,7 @@ def summary(result: Result[Any]) -> dict[str, Any]:
     total = result.ledger.total
     return {
         "launched": result.launched,
-        "used": len(result.samples),
+        "used": result.used,
         "agreement": result.agreement,
         "stopped_by": None if result.stopped_by is None else repr(result.stopped_by),
         "cost": None if total.cost is None else float(total.cost),

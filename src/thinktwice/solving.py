@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Literal, TypeVar
 
@@ -20,7 +20,7 @@ from thinktwice.strategy import Strategy
 from thinktwice.threads import run_sync
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from thinktwice.pricing import Price
     from thinktwice.protocols import Options, PriceSource, Prompting, Sampler
@@ -153,7 +153,7 @@ async def _executed(run: Run[P, T], strategy: Strategy, on_exhausted: OnExhauste
         finally:
             run.ledger.close()
             telemetry.describe_run(on, run.ledger, run.samples, run.launched)
-        result = _result(run, outcome)
+        result = _result(run, outcome, raising=on_exhausted == "raise")
         telemetry.describe_result(on, result)
         run.recorder.count_run(strategy.name, result.ledger)
         report(result)  # type: ignore[arg-type] - a list of results of anything
@@ -161,12 +161,26 @@ async def _executed(run: Run[P, T], strategy: Strategy, on_exhausted: OnExhauste
             _raise_if_nothing(run, result)
         elif result.cut is not None and on_exhausted == "raise":
             raise BudgetExceeded(result.cut, result)  # type: ignore[arg-type] - as above
+        _say(run, result)
         return result
+
+
+def _say(run: Run[P, T], result: Result[T]) -> None:
+    """Issue the Python warnings; one that is turned into an error carries what was paid for."""
+    for message in run.aloud:
+        try:
+            remarks.tell_once(message)
+        except Warning as error:
+            attach(error, result)
+            raise
 
 
 async def _outcome(run: Run[P, T], strategy: Strategy) -> Outcome[T]:
     try:
-        return await strategy(run)
+        outcome = await strategy(run)
+        if not isinstance(outcome, Outcome):
+            raise UsageError("strategy", strategy, "its __call__ must return an Outcome")
+        return outcome
     except BudgetExceeded as error:
         if run.exhausted is None:
             raise
@@ -175,31 +189,32 @@ async def _outcome(run: Run[P, T], strategy: Strategy) -> Outcome[T]:
             winner=offered.winner,
             agreement=offered.agreement,
             settled=offered.settled,
+            used=offered.used,
             stopped_by=error.limit,
         )
 
 
-def _result(run: Run[P, T], outcome: Outcome[T], *, failed: bool = False) -> Result[T]:
+def _result(
+    run: Run[P, T], outcome: Outcome[T], *, failed: bool = False, raising: bool = False
+) -> Result[T]:
     samples = tuple(sorted(run.samples, key=lambda sample: sample.index))
     winner = outcome.winner
     stopped_by = outcome.stopped_by or run.exhausted
     said = remarks.remarks(
         samples,
-        votes=outcome.agreement is not None,
         answered=winner is not None,
-        cut=isinstance(stopped_by, Limit),
+        cut=isinstance(stopped_by, Limit) and not raising,
         cost_capped=run.ledger.budget.money is not None,
     )
     for remark in () if failed else said:  # an exception says it all
-        run.warn(remark)
-        if not (run.keyed and remark == remarks.ALL_DIFFERENT):  # they chose how to tell apart
-            remarks.tell_once(remark)
+        run.warn(remark, aloud=True)
     return Result(
         value=winner.value if winner else None,
         answer=winner.answer if winner else None,
         winner=winner,
         samples=samples,
         launched=run.launched,
+        used=len(samples) if outcome.used is None else outcome.used,
         verdicts=tuple(run.verdicts[index] for index in sorted(run.verdicts)),
         agreement=outcome.agreement,
         settled=outcome.settled,
@@ -253,6 +268,8 @@ def _check_options(
 ) -> None:
     if not options:
         return
+    if not isinstance(options, Mapping) and not callable(options):
+        raise UsageError("options", options, "give a mapping of settings, or a function of one")
     for source in sources.values():
         if not source.takes_options:
             remedy = (

@@ -70,6 +70,9 @@ class TestMistakes:
             ("prices", {"prices": {"m": 3}}),
             ("budget", {"require_budget": True}),
             ("key", {"strategy": Vote(2, key="nonsense")}),
+            ("budget", {"budget": {"cost": "1"}}),
+            ("options", {"options": 3}),
+            ("options", {"options": lambda index: 3}),
             ("options", {"sampler": lambda prompt: "a", "options": {"seed": 1}}),
             ("options", {"sampler": lambda prompt: "a", "options": lambda index: {"seed": index}}),
         ],
@@ -80,6 +83,16 @@ class TestMistakes:
         with pytest.raises(UsageError, match=f"^{parameter}="):
             solved(**{"sampler": sampler, "strategy": ALL, **given})
         assert sampler.calls == 0
+
+    def test_a_strategy_that_decides_nothing(self):
+        """It must return an outcome."""
+
+        class Idle(Strategy):
+            async def __call__(self, run):
+                return None
+
+        with pytest.raises(UsageError, match="must return an Outcome"):
+            solved(ScriptedSampler(["a"]), Idle())
 
     def test_options_that_one_of_several_samplers_would_drop(self):
         """It is named."""
