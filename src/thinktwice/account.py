@@ -79,7 +79,8 @@ class Account:
         chain: This account and those around it, outwards.
         bound: Those of them that have a cap: the others only keep entries.
         slots: The entries.
-        spent: Settled.
+        spent: Settled; what nobody counted at the size of its reservation.
+        uncounted: The part of it that nobody counted.
         held: Reserved and not settled.
         live: Leases whose holders make progress.
         closed: The cap that a call has overrun.
@@ -97,6 +98,7 @@ class Account:
         self.lock: threading.Lock = parent.lock if parent else threading.Lock()
         self.slots: list[Slot] = []
         self.spent = Sums()
+        self.uncounted = Sums()
         self.held = Sums()
         self.live = 0
         self.closed: Limit | None = None
@@ -124,6 +126,12 @@ class Account:
         if budget.money is not None:
             yield "cost", budget.money, spent.cost, held.cost
 
+    def charge(self, counted: Sums, uncounted: Sums, *, sign: int = 1) -> None:
+        """Take off the caps, or give back, what a call was; the lock is held."""
+        self.spent.add(counted, sign)
+        self.spent.add(uncounted, sign)
+        self.uncounted.add(uncounted, sign)
+
     def close_if_overrun(self) -> None:
         """Close it where a call came out above the cap; the lock is held."""
         budget, spent = self.budget, self.spent
@@ -136,9 +144,19 @@ class Account:
 
     def limit(self, kind: Kind, overrun: Decimal | float = 0) -> Limit:
         """Describe one cap as it stands."""
-        spent = round(now() - self.started, 3) if kind == "seconds" else getattr(self.spent, kind)
         allowed = getattr(self.budget, kind)
-        return Limit(kind=kind, allowed=allowed, spent=spent, overrun=overrun, owner=self)
+        if kind == "seconds":
+            spent = round(now() - self.started, 3)
+            return Limit(kind=kind, allowed=allowed, spent=spent, owner=self)
+        uncounted = getattr(self.uncounted, kind)
+        return Limit(
+            kind=kind,
+            allowed=allowed,
+            spent=getattr(self.spent, kind) - uncounted,
+            uncounted=uncounted,
+            overrun=overrun,
+            owner=self,
+        )
 
     def ended_by(self) -> Limit | None:
         """The own cap that has been overrun or whose time is up."""
@@ -312,7 +330,7 @@ class Lease:
                 return
             before, self._slot.entry = self._slot.entry, replace(entry, status="abandoned")
             for account, hold in self._pairs():
-                account.spent.add(self._spending(hold, before, billed=True), -1)
+                account.charge(*self._spending(hold, before, billed=True), sign=-1)
                 self._charge(account, hold, self._slot.entry, billed=True)
             self._account.notify()
 
@@ -369,8 +387,8 @@ class Lease:
             return replace(entry, usage=replace(typical[0], source="estimated"), cost=typical[1])
         return entry
 
-    def _spending(self, hold: Sums, entry: Entry, *, billed: bool) -> Sums:
-        """What the entry takes of a cap; what nobody counted counts as what it held.
+    def _spending(self, hold: Sums, entry: Entry, *, billed: bool) -> tuple[Sums, Sums]:
+        """What the entry takes of a cap as counted, and what it held where nobody counted.
 
         But not of a failed call of unknown size: a probe that fails must not take all there is.
         """
@@ -380,8 +398,9 @@ class Lease:
             tokens = hold.tokens if billed and not (failed and self.need.tokens is None) else 0
         if cost is None:
             cost = hold.cost if billed and not (failed and self.need.cost is None) else ZERO
-        return Sums(self.need.calls, tokens, cost)
+        counted = Sums(self.need.calls, entry.usage.total_tokens or 0, entry.cost or ZERO)
+        return counted, Sums(0, tokens - counted.tokens, cost - counted.cost)
 
     def _charge(self, account: Account, hold: Sums, entry: Entry, *, billed: bool) -> None:
-        account.spent.add(self._spending(hold, entry, billed=billed))
+        account.charge(*self._spending(hold, entry, billed=billed))
         account.close_if_overrun()

@@ -85,7 +85,8 @@ class Limit:
     Attributes:
         kind: Which cap.
         allowed: What it allows.
-        spent: What was spent when it bound.
+        spent: What was spent when it bound, as far as it was counted.
+        uncounted: What calls of unknown size or price were charged on top: all that they held.
         overrun: By how much a call came out above its reservation and so above the cap, else 0.
         owner: Whose cap it is; see `Ledger.bound_by`.
     """
@@ -93,17 +94,20 @@ class Limit:
     kind: Kind
     allowed: Decimal | float
     spent: Decimal | float
+    uncounted: Decimal | float = 0
     overrun: Decimal | float = 0
     owner: object = field(default=None, repr=False, compare=False)
 
     def __str__(self) -> str:
         """One line."""
         over = f", overrun {self.overrun}" if self.overrun else ""
-        return f"budget of {self.allowed} {_UNIT[self.kind]} used up ({self.spent} spent{over})"
+        held = f", {self.uncounted} charged for what nobody counted" if self.uncounted else ""
+        spent = f"{self.spent} spent{held}{over}"
+        return f"budget of {self.allowed} {_UNIT[self.kind]} used up ({spent})"
 
     def __reduce__(self) -> tuple[Callable[..., Limit], tuple[object, ...]]:
         """Pickle without the owner, which is bound to a process."""
-        return _limit, (self.kind, self.allowed, self.spent, self.overrun)
+        return _limit, (self.kind, self.allowed, self.spent, self.uncounted, self.overrun)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,10 +135,9 @@ _UNIT: Final[Mapping[Kind, str]] = {
 }
 
 
-def _limit(
-    kind: Kind, allowed: Decimal | float, spent: Decimal | float, overrun: Decimal | float
-) -> Limit:
-    return Limit(kind=kind, allowed=allowed, spent=spent, overrun=overrun)
+def _limit(kind: Kind, *amounts: Decimal | float) -> Limit:
+    allowed, spent, uncounted, overrun = amounts
+    return Limit(kind=kind, allowed=allowed, spent=spent, uncounted=uncounted, overrun=overrun)
 
 
 def _money(cost: object) -> Decimal:

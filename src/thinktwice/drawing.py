@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 P = TypeVar("P")
 T = TypeVar("T")
 
-_ABSTAINS = frozenset({"length", "max_tokens", "content_filter", "refusal"})
+_REFUSED = frozenset({"content_filter", "refusal"})
+_CUT_SHORT = _REFUSED | {"length", "max_tokens"}
 _NOTHING: Completion[None] = Completion(value=None)
 
 
@@ -114,6 +115,8 @@ class Drawing(Generic[P, T]):
         prompt: P,
         options: Options | None,
         verifier: Verifier[P] | None,
+        *,
+        partial: bool = False,
     ) -> tuple[Sample[T], Verdict | None]:
         expected = self._next
         merged = self._options(options, expected)
@@ -125,7 +128,7 @@ class Drawing(Generic[P, T]):
             merged = self._options(options, scope.index)
         verdict = None
         try:
-            sample = await self._sampled(scope, source, prompt, merged)
+            sample = await self._sampled(scope, source, prompt, merged, partial=partial)
             if verifier is not None and sample.error is None and sample.answer is not None:
                 with self._stopping():  # the sample is paid for: it stands without a verdict
                     verdict = await self._verify(sample, verifier, prompt, share)
@@ -143,7 +146,13 @@ class Drawing(Generic[P, T]):
             self.exhausted = self.exhausted or error.limit
 
     async def _sampled(
-        self, scope: Scope, source: Source[P, T], prompt: P, options: Options
+        self,
+        scope: Scope,
+        source: Source[P, T],
+        prompt: P,
+        options: Options,
+        *,
+        partial: bool,
     ) -> Sample[T]:
         attributes = {telemetry.RUN_ID: self.id, telemetry.INDEX: scope.index or 0}
         if len(self._sources) > 1:
@@ -170,7 +179,13 @@ class Drawing(Generic[P, T]):
                 error = raised
             total = self._end(scope, "error" if error else "ok", error)
             sample = self._made(
-                scope, source, completion, error=error, total=total, seconds=now() - started
+                scope,
+                source,
+                completion,
+                error=error,
+                total=total,
+                seconds=now() - started,
+                abstains=_REFUSED if partial else _CUT_SHORT,
             )
             telemetry.describe_sample(
                 on, sample, total, group=self._group(sample), arrival=len(self.samples) - 1
@@ -215,6 +230,7 @@ class Drawing(Generic[P, T]):
         error: Exception | None,
         total: Total,
         seconds: float,
+        abstains: frozenset[str],
     ) -> Sample[T]:
         """The sample, kept whatever its key does: it is paid for."""
         entries = scope.ledger.entries
@@ -224,9 +240,9 @@ class Drawing(Generic[P, T]):
         known = completion if completion is not None else _NOTHING
         value, text = known.value, known.text
         answer, mistake = None, None
-        if completion is not None:
+        if completion is not None and completion.finish_reason not in abstains:
             try:
-                answer = self._answer(completion)
+                answer = self._key(completion.value)
             except UsageError as raised:
                 mistake = raised
         sample = Sample(
@@ -248,12 +264,6 @@ class Drawing(Generic[P, T]):
         if mistake is not None:
             raise mistake
         return sample
-
-    def _answer(self, completion: Completion[T]) -> Hashable | None:
-        """What the sample is counted by; one that was cut short abstains."""
-        if completion.finish_reason in _ABSTAINS:
-            return None
-        return self._key(completion.value)
 
     def _group(self, sample: Sample[T]) -> int:
         """Ordinal of the answer among those seen, for spans; -1 abstains."""

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, TypeAlias
 
-from thinktwice.errors import UsageError
+from thinktwice.errors import ThinktwiceWarning, UsageError
 from thinktwice.list_prices import INSTALL, MILLION, ZERO, GenaiPrices, billed
 
 if TYPE_CHECKING:
@@ -188,11 +188,19 @@ def _list_prices() -> GenaiPrices | None:
 
 
 @functools.cache
+def load_list_prices() -> None:
+    """Read the list prices now, if there are any: half a second, at the first time."""
+    listed = _list_prices()
+    if listed is not None:
+        listed.load()
+
+
+@functools.cache
 def _warn_once() -> None:
     warnings.warn(
         f"a call has no price, so its cost is None: run `{INSTALL}` for list prices, "
         "or pass prices={model: Price(input, output)}",
-        RuntimeWarning,
+        ThinktwiceWarning,
         stacklevel=2,
     )
 

@@ -105,6 +105,7 @@ class Run(Drawing[P, T]):
         sampler: str | None = None,
         options: Options | None = None,
         verifier: Verifier[P] | None = None,
+        partial: bool = False,
         in_flight: Callable[[], int] | None = None,
         until: Callable[[], bool] | None = None,
         wakes: Iterable[float] = (),
@@ -121,6 +122,7 @@ class Run(Drawing[P, T]):
             sampler: Name of the sampler, in a run with several; the first by default.
             options: Settings of these draws, over those of the run.
             verifier: Judges each usable sample as it arrives; without one the verdict is None.
+            partial: The draws are steps: one that max tokens cut short has an answer all the same.
             in_flight: How many draws may be under way as things stand; asked after each arrival.
             until: Whether to end; asked after each arrival and at `wakes`.
             wakes: Seconds since the run began at which to ask `until` again.
@@ -135,7 +137,9 @@ class Run(Drawing[P, T]):
             return min(wanted, self.max_concurrency)
 
         async def work(position: int) -> tuple[Sample[T], Verdict | None]:
-            sample, verdict = await self._draw(source, inputs[position], options, verifier)
+            sample, verdict = await self._draw(
+                source, inputs[position], options, verifier, partial=partial
+            )
             draws.positions[sample.index] = position
             return sample, verdict
 

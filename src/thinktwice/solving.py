@@ -11,13 +11,13 @@ from thinktwice.budget import DEFAULT_SECONDS, Budget, Limit
 from thinktwice.drawing import Setting
 from thinktwice.errors import AllSamplesFailed, BudgetExceeded, UsageError, attach
 from thinktwice.limiter import DEFAULT_CONCURRENCY, Limiter
-from thinktwice.pricing import default_prices
+from thinktwice.pricing import default_prices, load_list_prices
 from thinktwice.result import Outcome, Result
 from thinktwice.run import Run
 from thinktwice.sampling import as_sources
 from thinktwice.scope import current_scope, ledger_around, report
 from thinktwice.strategy import Strategy
-from thinktwice.threads import run_sync
+from thinktwice.threads import in_thread, run_sync
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,6 +96,8 @@ async def solve(
         prices=outer.prices if outer and prices is None else default_prices(prices),
         prompting=prompting,
     )
+    if prices is None and outer is None and any(s.model or not s.leaf for s in sources.values()):
+        await _read_list_prices()
     caps = budget or _default_budget(strategy, sources)
     run = Run(prompt, sources=sources, setting=setting, budget=caps, implied=budget is None)
     _note_nesting(run, strategy, sources)
@@ -268,7 +270,7 @@ def _check_options(
 ) -> None:
     if not options:
         return
-    if not isinstance(options, Mapping) and not callable(options):
+    if not callable(options) and not isinstance(options, Mapping):
         raise UsageError("options", options, "give a mapping of settings, or a function of one")
     for source in sources.values():
         if not source.takes_options:
@@ -277,6 +279,12 @@ def _check_options(
                 "give it a parameter `options`"
             )
             raise UsageError("options", options, remedy)
+
+
+async def _read_list_prices() -> None:
+    """Once a process, beside the event loop, and before the clock of a run starts."""
+    if not load_list_prices.cache_info().currsize:
+        await in_thread(load_list_prices)
 
 
 def _note_nesting(run: Run[P, T], strategy: Strategy, sources: Mapping[str, Source[P, T]]) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
 from decimal import Decimal
 
 import pytest
 
-from thinktwice import Budget, Limit, UsageError
+from thinktwice import Budget, Entry, Limit, UsageError
+from thinktwice.budget import Need
 from thinktwice.ledger import Ledger
 
 
@@ -73,3 +75,14 @@ class TestLimit:
         again = pickle.loads(pickle.dumps(limit))  # noqa: S301 - our own bytes
         assert again == limit
         assert not ledger.bound_by(again)
+
+
+def test_a_limit_does_not_call_spent_what_nobody_counted():
+    """A call without a price is charged all that it held, and that is said."""
+    ledger = Ledger(Budget(cost="1"))
+    [lease] = ledger.reserve(Need())
+    lease.settle(Entry(role="sample", status="ok"))
+    refused = ledger.reserve(Need())
+    assert (refused.limit.spent, refused.limit.uncounted) == (0, 1)
+    assert "0 spent, 1 charged for what nobody counted" in str(refused.limit)
+    assert str(copy.copy(refused.limit)) == str(refused.limit)

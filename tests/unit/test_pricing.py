@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from thinktwice import pricing
-from thinktwice.errors import UsageError
+from thinktwice.errors import ThinktwiceWarning, UsageError
 from thinktwice.pricing import Price, PriceTable, default_prices
 from thinktwice.sample import Usage
 
@@ -162,7 +162,7 @@ def test_other_overrides_are_refused():
 def test_the_first_unpriced_call_warns_once(monkeypatch: pytest.MonkeyPatch):
     """It names the extra, and the process hears it once."""
     unlisted(monkeypatch)
-    with pytest.warns(RuntimeWarning, match=r"pip install thinktwice\[prices\]"):
+    with pytest.warns(ThinktwiceWarning, match=r"pip install thinktwice\[prices\]"):
         assert default_prices().price(USAGE, model="m", provider=None) is None
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -535,3 +535,22 @@ def test_a_sample_has_no_repr_of_its_content():
     """One line."""
     shown = repr(Sample(index=3, value="sk-secret", text="sk-secret", error=KeyError("sk-secret")))
     assert shown == "<Sample 3: error=KeyError, None tokens>"
+
+
+def test_steps_that_max_tokens_cut_short_are_judged():
+    """With `partial`; as whole answers they would abstain, and not be judged."""
+    step = Completion(value="1+1=", finish_reason="length")
+
+    async def body(run):
+        found = []
+        for partial in (False, True):
+            check = as_verifier(lambda value: 0.5)
+            async with run.draws(1, verifier=check, partial=partial) as draws:
+                found += [(sample.answer, verdict) async for sample, verdict in draws]
+        (whole, unjudged), (answer, verdict) = found
+        assert (whole, unjudged) == (None, None)
+        assert answer is not None
+        assert verdict.score == 0.5
+        return Outcome(winner=run.samples[1])
+
+    assert run(body, ScriptedSampler([step])).value == "1+1="
