@@ -149,7 +149,8 @@ def chains(draw: st.DrawFn, inside: st.SearchStrategy[Build]) -> Build:
                 async with asyncio.TaskGroup() as group:
                     tasks = [group.create_task(one()) for _ in range(calls)]
                 return tasks[0].result().value
-            return [(await one()).value for _ in range(calls)][0]
+            values = [(await one()).value for _ in range(calls)]
+            return values[0]
 
         chain.leaf = False  # type: ignore[attr-defined]
         return chain
@@ -165,26 +166,28 @@ samplers: st.SearchStrategy[Build] = st.recursive(
 
 
 @given(
-    runs=st.lists(st.tuples(samplers, strategies(), budgets), min_size=1, max_size=3),
+    runs=st.lists(
+        st.tuples(samplers, strategies(), budgets, st.integers(0, 1)), min_size=1, max_size=3
+    ),
     latencies=st.lists(st.floats(0.1, 3), min_size=1, max_size=5),
     failing=st.frozensets(st.integers(0, 12), max_size=4),
     max_tokens=st.sampled_from([None, 10]),
     outer=st.builds(Budget, calls=st.integers(1, 40) | st.just(CAP)),
     cancel_at=st.none() | st.floats(0, 6),
 )
-@settings(max_examples=80)
-def test_it_ends_and_nothing_is_left(runs, latencies, failing, max_tokens, outer, cancel_at):
+@settings(max_examples=100)
+def test_it_ends_and_nothing_is_left(*, runs, latencies, failing, max_tokens, outer, cancel_at):
     """Each call that was sent has ended, is in the ledger once, and was cancelled once at most."""
     world = World(Model(latencies, failing, max_tokens), (Limiter(1), Limiter(2)))
 
-    async def one(build: Build, strategy, budget) -> None:
+    async def one(build: Build, strategy, budget, which) -> None:
         with suppress(Exception):
             await solve(
                 "q",
                 sampler=build(world),
                 strategy=strategy(world),
                 budget=budget,
-                limiter=world.limiters[0],
+                limiter=world.limiters[which],
             )
 
     async def main() -> None:

@@ -59,7 +59,8 @@ class Family:
 
 def _product(rng: random.Random) -> str:
     factors = f"{rng.randint(12, 99)}*{rng.randint(3, 9)}"
-    return f"{factors}+{rng.randint(12, 99)}+{rng.randint(12, 48)}"
+    last = rng.choice(("", f"+{rng.randint(12, 48)}"))
+    return f"{factors}+{rng.randint(12, 99)}{last}"
 
 
 def _chain(rng: random.Random) -> str:
@@ -83,7 +84,7 @@ def _precedence(rng: random.Random) -> str:
 FAMILIES: dict[str, Family] = {
     family.name: family
     for family in (
-        Family("product", 1, _product, weight=0.8),
+        Family("product", 1, _product, weight=1.0),
         Family("chain", 2, _chain, weight=1.4),
         Family("products", 3, _products, weight=1.1),
         Family("long", 4, _long, weight=1.3),
