@@ -131,6 +131,9 @@ class Scope:
         lease = self._leases.pop() if self._leases else None
         if lease is None or lease.need != need:
             lease = await self._exchanged(lease, need)
+        if self.gone:  # it ended while this waited, on behalf of a thread
+            lease.release()
+            raise RunError(_GONE)
         lease.wake()
         leaf = self.recorder.leaf(model, provider, options or {}, emitted=emitted)
         booking = Booking(self, lease, role=role, model=model, provider=provider, leaf=leaf)

@@ -97,14 +97,14 @@ class TestCall:
 
     def test_it_is_booked_in_the_run(self):
         """Under its role."""
-        helper = ScriptedSampler(["hint"])
+        hinting = ScriptedSampler(["hint"])
 
         class Helped(Strategy):
             async def __call__(self, run):
                 return Outcome(winner=await run.sample("q"))
 
         async def sampler(prompt):
-            return (await call(helper, prompt, role="tool")).value
+            return (await call(hinting, prompt, role="tool")).value
 
         sampler.leaf = False
         result = run_virtual(solve("q", sampler=sampler, strategy=Helped()))

@@ -222,6 +222,29 @@ class TestBooking:
 
         run_virtual(main())
 
+    def test_a_call_that_waited_for_money_is_not_sent_once_nobody_waits_for_it(self):
+        """As one that a thread asked for, when its sample was given up meanwhile."""
+
+        async def work(scope: Scope) -> str:
+            first = await scope.book(model="m", prompt="q", max_tokens=50)
+            waiting.append(asyncio.ensure_future(scope.book(model="m", prompt="q", max_tokens=50)))
+            with first:
+                await asyncio.sleep(1)
+            first.settle(usage=SEVEN)
+            return "a"
+
+        waiting: list[asyncio.Future[object]] = []
+
+        async def main() -> None:
+            with budget_scope(Budget(tokens=100)) as ledger:
+                await solve("q", sampler=chain(work), strategy=Vote(1))
+                with pytest.raises(RunError, match="moved on"):
+                    await waiting[0]
+                assert len(ledger.entries) == 1
+                assert ledger.remaining == {"tokens": 93}
+
+        run_virtual(main())
+
     async def test_from_a_thread(self):
         """As a framework's sync callback does, while the run's loop goes on."""
 
