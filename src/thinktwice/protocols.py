@@ -41,7 +41,9 @@ Sampler: TypeAlias = (
 )
 """What is sampled: a callable of the prompt, or of the prompt and `options`, sync or async.
 
-It returns a value or a `Completion`. It may carry attributes (see `SamplerTraits`).
+It returns a value or a `Completion`. It may carry attributes (see `SamplerTraits`). Only a call of
+an `async def` can be recalled: a plain function, also one that returns an awaitable, runs on a
+thread.
 """
 
 

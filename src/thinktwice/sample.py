@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Generic, Literal, TypeVar, get_args
+
+from thinktwice.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
@@ -13,6 +15,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 UsageSource = Literal["provider", "estimated", "missing"]
 Outcome = Literal["pass", "fail", "scored", "error", "not_applicable"]
+_OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 
 _COUNTS = (
     "input_tokens",
@@ -163,6 +166,13 @@ class Verdict:
     evidence: tuple[str, ...] = ()
     verifier: str | None = None
     sample: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse an outcome that there is not, and a score that is none."""
+        if self.outcome not in _OUTCOMES:
+            raise UsageError("outcome", self.outcome, f"give one of {', '.join(_OUTCOMES)}")
+        if self.score is not None and not 0 <= self.score <= 1:
+            raise UsageError("score", self.score, "give a number in [0, 1], or None")
 
     def __repr__(self) -> str:
         """One line without content."""

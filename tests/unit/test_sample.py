@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from thinktwice import Sample, Usage, Verdict
+from thinktwice import Sample, Usage, UsageError, Verdict
 from thinktwice.sample import NO_USAGE, known_counts
 
 counts = st.none() | st.integers(0, 10**6)
@@ -73,3 +73,10 @@ def test_reprs_hold_no_content():
     verdict = Verdict(outcome="fail", score=0.0, feedback=secret, evidence=(secret,), sample=3)
     assert repr(verdict) == "<Verdict fail of sample 3 by None: 0.0>"
     assert repr(Sample(index=1, value=secret, answer=secret)) == "<Sample 1: ok, None tokens>"
+
+
+@pytest.mark.parametrize("wrong", [{"outcome": "good"}, {"outcome": "scored", "score": 7}])
+def test_a_verdict_is_one_of_five_with_a_score_up_to_1(wrong):
+    """Anything else is the caller's mistake."""
+    with pytest.raises(UsageError, match=next(reversed(wrong))):
+        Verdict(**wrong)

@@ -80,9 +80,9 @@ class Judge:
         Raises:
             Exception: What the sampler raises; in a run this becomes an "error" verdict.
         """
-        request = judge_prompt(prompt, sample, rubric=self.rubric, scale=self.scale)
         judge = cast("Sampler[object, object]", self.sampler)
-        reply = await call(judge, self.layout(request), role="verify", options=self.options)
+        asked = self.request(sample, prompt=prompt)
+        reply = await call(judge, asked, role="verify", options=self.options)
         if reply.finish_reason in _CUT_OFF:
             return self._error(sample, f"the judge stopped by {reply.finish_reason}")
         grade = grade_of(reply.value, scale=self.scale)
@@ -95,6 +95,11 @@ class Judge:
             verifier=self.name,
             sample=sample.index,
         )
+
+    def request(self, sample: Sample[object], /, *, prompt: object) -> object:
+        """What the judge is asked; by its size a run knows what to keep back for judging."""
+        asked = judge_prompt(prompt, sample, rubric=self.rubric, scale=self.scale)
+        return self.layout(asked)
 
     def _error(self, sample: Sample[object], why: str) -> Verdict:
         return Verdict(outcome="error", evidence=(why,), verifier=self.name, sample=sample.index)
