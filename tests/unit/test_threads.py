@@ -182,6 +182,10 @@ class TestRunSync:
             finally:
                 cleaned.set()
 
-        with pytest.raises(KeyboardInterrupt):
-            run_sync(main)
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)  # jobs may ignore it
+        try:
+            with pytest.raises(KeyboardInterrupt):
+                run_sync(main)
+        finally:
+            signal.signal(signal.SIGINT, before)
         assert cleaned.is_set()
