@@ -93,7 +93,7 @@ class Account:
         self.budget = budget
         self.chain: tuple[Account, ...] = (self, *parent.chain) if parent else (self,)
         self.bound: tuple[Account, ...] = parent.bound if parent else ()
-        if budget != NO_CAPS:
+        if budget is not NO_CAPS and budget != NO_CAPS:
             self.bound = (self, *self.bound)
         self.lock: threading.Lock = parent.lock if parent else threading.Lock()
         self.slots: list[Slot] = []
@@ -103,7 +103,8 @@ class Account:
         self.live = 0
         self.closed: Limit | None = None
         self.levels: dict[Kind, Level] = {}
-        self.started = now()
+        # The account of a sample starts with its run, to spare the clock.
+        self.started = parent.started if parent and budget is NO_CAPS else now()
         self.capped: bool = (
             budget.tokens is not None
             or budget.money is not None

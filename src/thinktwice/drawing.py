@@ -233,10 +233,7 @@ class Drawing(Generic[P, T]):
         abstains: frozenset[str],
     ) -> Sample[T]:
         """The sample, kept whatever its key does: it is paid for."""
-        entries = scope.ledger.entries
-        called = {entry.model for entry in entries}
-        model = called.pop() if len(called) == 1 else None
-        cached = bool(entries) and all(entry.cached for entry in entries)
+        model, cached = _seen(scope) if not source.leaf or error else (source.model, False)
         known = completion if completion is not None else _NOTHING
         value, text = known.value, known.text
         answer, mistake = None, None
@@ -321,6 +318,14 @@ def _checked(verdict: object) -> Verdict:
     if verdict.score is not None and not 0 <= verdict.score <= 1:
         raise UsageError("verifier", verdict.score, "scale the score to [0, 1]")
     return verdict
+
+
+def _seen(scope: Scope) -> tuple[str | None, bool]:
+    """The one model that was called, if it was one, and whether all came from a cache."""
+    entries = scope.ledger.entries
+    called = {entry.model for entry in entries}
+    model = called.pop() if len(called) == 1 else None
+    return model, bool(entries) and all(entry.cached for entry in entries)
 
 
 def _recalled() -> bool:
