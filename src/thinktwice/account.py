@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from thinktwice.budget import Budget, Limit
 from thinktwice.entry import ZERO
 from thinktwice.errors import UsageError
-from thinktwice.sample import Usage
+from thinktwice.sample import NO_USAGE, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -314,6 +314,8 @@ class Lease:
                 return self._slot.entry if self._slot else entry
             if billed and entry.status != "ok":
                 entry = self._estimated(entry)
+            elif not billed and entry.usage.source == "missing":
+                entry = replace(entry, usage=NO_USAGE, cost=ZERO)
             self._finish()
             self._slot = Slot(entry)
             for account in self._account.chain:
@@ -403,5 +405,7 @@ class Lease:
         return counted, Sums(0, tokens - counted.tokens, cost - counted.cost)
 
     def _charge(self, account: Account, hold: Sums, entry: Entry, *, billed: bool) -> None:
+        if entry.status == "ok" and entry.usage.total_tokens is None:  # nobody counted it
+            account.levels.update(dict.fromkeys(account.levels.keys() - {"calls"}, "estimated"))
         account.charge(*self._spending(hold, entry, billed=billed))
         account.close_if_overrun()

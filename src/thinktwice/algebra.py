@@ -158,6 +158,11 @@ class AnyOf(_Combination):
     """Fires when one of its parts does, and names the first that does. Written `a | b`."""
 
     @property
+    def least(self) -> int:
+        """That of its most demanding part: a part that can never fire is a mistake."""
+        return max(part.least for part in self.parts)
+
+    @property
     def certain(self) -> bool:
         """One part that ends certain ballots suffices."""
         return any(part.certain for part in self.parts)
@@ -179,6 +184,11 @@ class AnyOf(_Combination):
 
 class AllOf(_Combination):
     """Fires when all of its parts do on the same tally, and names all of them. Written `a & b`."""
+
+    @property
+    def least(self) -> int:
+        """That of its most demanding part."""
+        return max(part.least for part in self.parts)
 
     @property
     def certain(self) -> bool:
@@ -213,6 +223,17 @@ class CountRule(Stop):
         """Yes."""
         return True
 
+    def soonest(self, tally: Tally) -> int:
+        """By halving: more votes for the leader never keep such a rule from firing."""
+        low, high = 0, tally.remaining
+        while low < high:
+            middle = (low + high) // 2
+            if self.fired(tally.after(middle)) is not None:
+                high = middle
+            else:
+                low = middle + 1
+        return low
+
 
 def at_least_one(parameter: str, value: int) -> None:
     """Refuse what is no count.
@@ -220,5 +241,6 @@ def at_least_one(parameter: str, value: int) -> None:
     Raises:
         UsageError: The value is below 1 or not whole.
     """
-    if value < 1 or value != int(value):
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if not whole or value < 1:
         raise UsageError(parameter, value, "give a whole number of at least 1")

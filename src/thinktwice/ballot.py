@@ -199,7 +199,8 @@ class Ballot(Generic[T]):
     def _check(self, weight: float) -> None:
         if not self._weighted and weight != 1.0:
             raise UsageError("weight", weight, "open the ballot with weighted=True")
-        if not 0 <= weight <= self._max_weight:
+        number = isinstance(weight, int | float)
+        if not number or not 0 <= weight <= self._max_weight:
             raise UsageError("weight", weight, f"give a number from 0 to {self._max_weight:g}")
 
 

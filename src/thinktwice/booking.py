@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 from thinktwice.account import now
 from thinktwice.entry import Entry
-from thinktwice.errors import http_status, status_of
-from thinktwice.sample import Completion, Usage
+from thinktwice.errors import UsageError, http_status, status_of
+from thinktwice.sample import Completion, Usage, sound
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -106,9 +106,8 @@ class Booking:
             entry = self._entry(status, usage, model, provider, error, cached=cached)
         except Exception as raised:  # noqa: BLE001 - the call is paid for: book it first
             unpriced = raised
-            entry = Entry(
-                role=self._role, status=status, usage=usage or Usage(), sample=self.scope.index
-            )
+            known = _usable(usage)
+            entry = Entry(role=self._role, status=status, usage=known, sample=self.scope.index)
         with self._lock:  # a thread that ends late may come between
             if not self._lease.open:  # abandoned before, or settled twice: the lease knows
                 self._lease.settle_late(entry)
@@ -144,7 +143,7 @@ class Booking:
         cached: bool,
     ) -> Entry:
         model, provider = model or self.model, provider or self.provider
-        known = usage or Usage()
+        known = Usage() if usage is None else sound(usage)
         seconds = max(0.0, now() - self._started)  # before prices, which may have to be loaded
         cost = self.scope.price(known, model, provider, cached=cached)
         return Entry(
@@ -159,3 +158,11 @@ class Booking:
             cached=cached,
             error=None if error is None else status_of(error),
         )
+
+
+def _usable(usage: Usage | None) -> Usage:
+    """The usage, if it may be added up at all."""
+    try:
+        return Usage() if usage is None else sound(usage)
+    except UsageError:
+        return Usage()

@@ -15,6 +15,7 @@ from thinktwice.answers import key_function
 from thinktwice.calls import complete, reserve
 from thinktwice.errors import BudgetExceeded, UsageError, status_of
 from thinktwice.ledger import Ledger
+from thinktwice.nursery import Nursery
 from thinktwice.sample import Completion, Sample, Verdict
 from thinktwice.scope import Scope, current_scope, entered, ledger_around
 
@@ -32,8 +33,23 @@ if TYPE_CHECKING:
 P = TypeVar("P")
 T = TypeVar("T")
 
-_REFUSED = frozenset({"content_filter", "refusal"})
-_CUT_SHORT = _REFUSED | {"length", "max_tokens"}
+_REFUSED = frozenset(
+    {
+        "content_filter",
+        "content_filtered",
+        "guardrail_intervened",
+        "prohibited_content",
+        "refusal",
+        "safety",
+    }
+)
+_CUT_SHORT = _REFUSED | {
+    "incomplete",
+    "length",
+    "max_output_tokens",
+    "max_tokens",
+    "model_length",
+}
 _NOTHING: Completion[None] = Completion(value=None)
 
 
@@ -237,7 +253,8 @@ class Drawing(Generic[P, T]):
         known = completion if completion is not None else _NOTHING
         value, text = known.value, known.text
         answer, mistake = None, None
-        if completion is not None and completion.finish_reason not in abstains:
+        ended = (known.finish_reason or "").lower()  # as the providers spell it
+        if completion is not None and ended not in abstains:
             try:
                 answer = self._key(completion.value)
             except UsageError as raised:
@@ -278,7 +295,9 @@ class Drawing(Generic[P, T]):
         self.nested.extend(scope.nested)
         total = scope.end(status, error)
         if scope.role == "sample":
-            self.launched -= not scope.begun  # it queued, and was recalled before it was sent
+            refused = isinstance(error, BudgetExceeded) and not total.calls
+            # It queued and was recalled, or was refused, before anything was sent.
+            self.launched -= refused or not scope.begun
             self.recorder.count_sample(self._setting.strategy, status)
         return total
 
@@ -331,4 +350,8 @@ def _seen(scope: Scope) -> tuple[str | None, bool]:
 def _recalled() -> bool:
     """Whether this task was cancelled, and not something inside that it waited for."""
     task = asyncio.current_task()
-    return task is None or task.cancelling() > 0
+    if task is None or (task.cancelling() and Nursery.recalled(task)):
+        return True
+    while task.uncancel():  # it cancelled itself: go on without
+        pass
+    return False

@@ -97,7 +97,12 @@ class Draws(Generic[X]):
         except BudgetExceeded as error:
             self.exhausted = self.exhausted or error.limit
         except asyncio.CancelledError:
-            raise
+            task = asyncio.current_task()
+            if task is None or self._nursery.recalled(task):
+                raise
+            self._fatal = self._fatal or RuntimeError("a draw was cancelled from within")
+        except StopAsyncIteration:  # it would pass for the end of the iteration
+            self._fatal = self._fatal or RuntimeError("a draw raised StopAsyncIteration")
         except BaseException as error:  # noqa: BLE001 - raised again where the draws are awaited
             self._fatal = self._fatal or error
         finally:

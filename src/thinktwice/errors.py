@@ -108,21 +108,27 @@ class AllSamplesFailed(RunError, ExceptionGroup[Exception]):  # noqa: N818 - as 
         return type(self), (list(self.exceptions),)
 
 
-def attach(error: Exception, result: Result[object]) -> None:
+def attach(error: BaseException, result: Result[object]) -> None:
     """Leave the result of a run on the exception that ended it, innermost run first.
 
-    On our own it is `result`; on any exception, also the caller's, `thinktwice_result`.
+    On our own it is `result`; on any exception, also the caller's, `thinktwice_result`. One that an
+    earlier run left on the same exception gives way.
     """
-    if isinstance(error, ThinktwiceError) and error.result is None:
-        error.result = result
-    if getattr(error, "thinktwice_result", None) is None:
-        with suppress(AttributeError):  # an exception with slots
-            error.thinktwice_result = result  # type: ignore[attr-defined]
+    with suppress(Exception):  # an exception with slots, or with a will of its own
+        before = getattr(error, "thinktwice_result", None)
+        if any(before is inner for inner in result.nested):
+            return
+        error.thinktwice_result = result  # type: ignore[attr-defined]
+        if isinstance(error, ThinktwiceError):
+            error.result = result
 
 
 def http_status(error: BaseException) -> int | None:
     """The HTTP status that a client attached to its exception; None without one."""
-    status = getattr(error, "status_code", None) or getattr(error, "status", None)
+    try:
+        status = getattr(error, "status_code", None) or getattr(error, "status", None)
+    except Exception:  # noqa: BLE001 - a property of somebody's exception broke
+        return None
     return status if isinstance(status, int) else None
 
 
@@ -140,5 +146,8 @@ def describe_causes(causes: Sequence[BaseException]) -> str:
 
 
 def _short(value: object) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except Exception:  # noqa: BLE001 - it is shown to help, and must not get in the way
+        text = f"<{type(value).__name__}>"
     return text if len(text) <= 80 else f"{text[:77]}..."  # noqa: PLR2004 - a line's worth

@@ -93,6 +93,8 @@ def _needed(tally: Tally, rule: Stop, tau: float) -> int:
     if tau <= 0:
         return tally.remaining
     soonest = max(1, rule.soonest(tally))
+    if soonest >= tally.remaining:
+        return min(tally.remaining, rule.barrier(tally)) if tau >= 1 else tally.remaining
     if tau >= 1:
         return min(soonest, rule.barrier(tally))
     return max(soonest, _likely(tally, rule, tau))

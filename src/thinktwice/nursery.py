@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING, Self
+from weakref import WeakSet
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
     from types import TracebackType
+
+
+_started: WeakSet[asyncio.Task[object]] = WeakSet()
+_recalled: WeakSet[asyncio.Task[object]] = WeakSet()
 
 
 class Nursery:
@@ -36,16 +41,23 @@ class Nursery:
         """Recall whatever still runs."""
         await self.recall()
 
+    @staticmethod
+    def recalled(task: asyncio.Task[object]) -> bool:
+        """Whether somebody but the task itself cancelled it: its nursery, or whoever started it."""
+        return task not in _started or task in _recalled
+
     def start(self, work: Coroutine[object, object, None]) -> None:
         """Start a task; it must keep its exceptions to itself."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks[task] = None
+        _started.add(task)
         task.add_done_callback(self._tasks.pop)
 
     async def recall(self) -> None:
         """Cancel what still runs, once each, and wait until its own clean-up has ended."""
         for task in self._tasks:
             if task not in self._cancelled:
+                _recalled.add(task)
                 task.cancel()
                 self._cancelled.add(task)
         interrupted: asyncio.CancelledError | None = None

@@ -35,6 +35,15 @@ UNPRICED = (
     "a call has no known price under a cap on cost, so it was charged all that it held: pass "
     "prices={model: Price(...)}, or cap calls or tokens instead"
 )
+UNSEEN = (
+    "a call inside a sample was not seen, or nobody counted its tokens, so a cap on tokens or cost "
+    "is kept by estimates: make calls where the sample's context reaches (copy it into threads)"
+)
+UNJUDGED = (
+    "no sample could be judged, so their answers were counted like votes: see result.verdicts for "
+    "the errors of the verifier"
+)
+NONE_PASSED = "no sample passed the exact verifier: this is the most frequent answer of the rest"
 CUT = "a budget cut the run short: this is the best answer so far, result.stopped_by says which cap"
 
 
@@ -44,6 +53,7 @@ def remarks(
     answered: bool,
     cut: bool,
     cost_capped: bool = False,
+    capped: bool = False,
 ) -> Iterable[str]:
     """What a caller should know of the samples of a run.
 
@@ -52,8 +62,12 @@ def remarks(
         answered: There is an answer.
         cut: A budget ended the run.
         cost_capped: The run has a cap on its cost.
+        capped: It has one on tokens or cost.
     """
-    if cost_capped and any(sample.cost is None and sample.error is None for sample in samples):
+    known = [sample.usage.total_tokens for sample in samples if sample.error is None]
+    if capped and None in known:
+        yield UNSEEN
+    elif cost_capped and any(sample.cost is None and sample.error is None for sample in samples):
         yield UNPRICED
     if answered and cut:
         yield CUT

@@ -173,10 +173,33 @@ class Verdict:
             raise UsageError("outcome", self.outcome, f"give one of {', '.join(_OUTCOMES)}")
         if self.score is not None and not 0 <= self.score <= 1:
             raise UsageError("score", self.score, "give a number in [0, 1], or None")
+        if self.score is None and self.outcome in {"pass", "fail"}:
+            object.__setattr__(self, "score", float(self.outcome == "pass"))
 
     def __repr__(self) -> str:
         """One line without content."""
         return f"<Verdict {self.outcome} of sample {self.sample} by {self.verifier}: {self.score}>"
+
+
+def sound(usage: object) -> Usage:
+    """A usage as it may be added up: one with a count below 0, or none, says nothing.
+
+    Raises:
+        UsageError: It is no `Usage`, or a count is no whole number.
+    """
+    if not isinstance(usage, Usage):
+        raise UsageError("usage", type(usage), "give a Usage(input_tokens=, output_tokens=, ...)")
+    if usage.source not in _TRUST:
+        raise UsageError("usage", usage.source, f"give a source of {', '.join(_TRUST)}")
+    for name in _COUNTS:
+        count = getattr(usage, name)
+        if count is None:
+            continue
+        if isinstance(count, bool) or not isinstance(count, int):
+            raise UsageError(f"usage.{name}", count, "give a whole number, or None if unknown")
+        if count < 0:
+            return Usage()
+    return usage
 
 
 def known_counts(usage: Usage) -> Mapping[str, int]:

@@ -82,7 +82,9 @@ class Source(Generic[P, T]):
     def output_cap(self, options: Options) -> int | None:
         """Output tokens of one call at most, by its options, else by the sampler."""
         asked = options.get("max_tokens", self.max_tokens)
-        return asked if isinstance(asked, int) else None
+        if not isinstance(asked, int) or isinstance(asked, bool):
+            return None
+        return asked if asked >= 1 else None  # -1 means no cap to some servers
 
     def _bound(self, prompt: P, options: Options) -> Callable[[], object]:
         if self.takes_options == "keyword":

@@ -149,8 +149,11 @@ async def _executed(run: Run[P, T], strategy: Strategy, on_exhausted: OnExhauste
     with run.recorder.span(name, "CHAIN", attributes) as on:
         try:
             outcome = await _outcome(run, strategy)
-        except Exception as error:
-            attach(error, _result(run, Outcome(winner=None), failed=True))
+        except BaseException as error:
+            run.ledger.close()
+            partial = _result(run, Outcome(winner=None), failed=True)
+            attach(error, partial)
+            report(partial)  # type: ignore[arg-type] - a list of results of anything
             raise
         finally:
             run.ledger.close()
@@ -207,6 +210,7 @@ def _result(
         answered=winner is not None,
         cut=isinstance(stopped_by, Limit) and not raising,
         cost_capped=run.ledger.budget.money is not None,
+        capped=run.ledger.capped,
     )
     for remark in () if failed else said:  # an exception says it all
         run.warn(remark, aloud=True)
@@ -278,7 +282,8 @@ def _check_options(
                 f"the sampler {source.name!r} takes the prompt alone, so they would be dropped: "
                 "give it a parameter `options`"
             )
-            raise UsageError("options", options, remedy)
+            named = options if callable(options) else sorted(options)  # values may be secret
+            raise UsageError("options", named, remedy)
 
 
 async def _read_list_prices() -> None:

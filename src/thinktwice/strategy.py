@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from thinktwice.algebra import Stop
+from thinktwice.answers import key_function
 from thinktwice.errors import UsageError
 
 if TYPE_CHECKING:
@@ -117,14 +118,33 @@ class Over(Generic[P, T]):
         return f"{self.strategy!r}.over({self.sampler!r})"
 
 
+MOST_DRAWS: Final = 10_000
+"""More would keep the stop rules busy, and nobody waits for them."""
+
+
 def check_draws(n: int) -> None:
     """Refuse what is no number of samples.
 
     Raises:
-        UsageError: Not a whole number of at least 1.
+        UsageError: Not a whole number from 1 to 10,000.
     """
     if isinstance(n, bool) or not isinstance(n, int) or n < 1:
         raise UsageError("n", n, "draw at least 1 sample, a whole number")
+    if n > MOST_DRAWS:
+        remedy = f"draw at most {MOST_DRAWS:,} samples; a budget can end the run before"
+        raise UsageError("n", n, remedy)
+
+
+def check_callables(*, key: str | Callable[..., Hashable | None] | None, **others: object) -> None:
+    """Refuse what cannot be called, and a key that nobody knows.
+
+    Raises:
+        UsageError: As above.
+    """
+    key_function(key)
+    for name, value in others.items():
+        if value is not None and not callable(value):
+            raise UsageError(name, value, "give a function, or None")
 
 
 def check_inside(of: Strategy | None) -> None:

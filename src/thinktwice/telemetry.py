@@ -81,6 +81,8 @@ _GEN_AI_REQUEST: Final = ("temperature", "top_p", "max_tokens", "seed")
 _OPENINFERENCE_KIND: Final = "openinference.span.kind"
 _ERROR_TYPE: Final = "error.type"
 
+_SECONDS: Final = (0.1, 0.5, 1, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200)
+_DOLLARS: Final = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1, 10)
 _LLM_SPANS_VARIABLE: Final = "THINKTWICE_LLM_SPANS"
 _INSTRUMENTORS: Final = (
     ("openinference.instrumentation.langchain", "LangChainInstrumentor"),
@@ -219,10 +221,16 @@ class _Instruments:
     def __init__(self, meters: metrics.MeterProvider) -> None:
         meter = metrics.get_meter("thinktwice", _VERSION, meters)
         self.duration: Histogram = meter.create_histogram(
-            "thinktwice.strategy.duration", "s", "Wall-clock time of a strategy run."
+            "thinktwice.strategy.duration",
+            "s",
+            "Wall-clock time of a strategy run.",
+            explicit_bucket_boundaries_advisory=_SECONDS,
         )
         self.strategy_cost: Histogram = meter.create_histogram(
-            "thinktwice.strategy.cost", "{USD}", "Cost of a strategy run."
+            "thinktwice.strategy.cost",
+            "{USD}",
+            "Cost of a strategy run.",
+            explicit_bucket_boundaries_advisory=_DOLLARS,
         )
         self.tokens: Counter = meter.create_counter("thinktwice.tokens", "{token}", "Tokens.")
         self.cost: Counter = meter.create_counter("thinktwice.cost", "{USD}", "Cost of calls.")
@@ -397,6 +405,8 @@ def _leaf_attributes(entry: Entry) -> Attributes:
     attributes: dict[str, AttributeValue] = {ROLE: entry.role, STATUS: entry.status}
     if entry.model:
         attributes["gen_ai.response.model"] = entry.model
+    if entry.provider:
+        attributes["gen_ai.provider.name"] = entry.provider
     if entry.usage.source == "provider":
         counts = known_counts(entry.usage)
         attributes |= {_GEN_AI_USAGE[name]: count for name, count in counts.items()}

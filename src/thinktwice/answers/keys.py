@@ -7,6 +7,7 @@ callables replace it (see `key_function`).
 from __future__ import annotations
 
 import functools
+import inspect
 import math
 import unicodedata
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -190,6 +191,8 @@ def key_function(key: str | Key | None) -> Key:
         return default_key
     if isinstance(key, str):
         return _named(key)
+    if inspect.iscoroutinefunction(key):
+        raise UsageError("key", key, "give a function that is not async: it runs for each sample")
     if callable(key):
         return _checked(key)
     raise UsageError("key", key, f"pass a callable, None or one of {_names()}")
@@ -219,6 +222,8 @@ def _checked(key: Key) -> Key:
                 f"it raised {status_of(error)}, given a {type(value).__name__}: return None for "
             )
             raise UsageError("key", key, f"{remedy}a value without an answer") from error
+        if answer != answer:  # noqa: PLR0124 - NaN is equal to nothing: it abstains
+            return None
         try:
             hash(answer)
         except TypeError:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias, TypeVar
 from thinktwice import launch
 from thinktwice.ballot import Ballot, best_member, heaviest, rank_weights
 from thinktwice.errors import UsageError
+from thinktwice.remarks import NONE_PASSED, UNJUDGED
 from thinktwice.result import Outcome
 from thinktwice.stop import AtMost, GoodEnough, Stop, claim
-from thinktwice.strategy import Strategy, check_draws, check_inside, check_stop
+from thinktwice.strategy import Strategy, check_callables, check_draws, check_inside, check_stop
 from thinktwice.verifiers import as_verifier
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ class BestOfN(Strategy):
         if self.weights not in {"score", "rank"}:
             raise UsageError("weights", self.weights, "give 'score' or 'rank'")
         check_inside(self.of)
+        check_callables(key=self.key, equivalent=self.equivalent)
 
     @property
     def draws(self) -> int:
@@ -117,6 +119,7 @@ class BestOfN(Strategy):
         for sample in _unjudged(run, counted):
             ballot.add(sample)
         tally = ballot.tally(run.seconds)
+        _remark(run, exact=verifier.exact, scored=bool(scores))
         weigh = _best_only if verifier.exact else _WEIGHING[self.weights]
         winner, agreement = _selected(ballot.groups, scores, weigh)
         if tally.counts and len(tally.counts) == sum(tally.counts) > 1 and not verifier.exact:
@@ -131,6 +134,15 @@ class BestOfN(Strategy):
             stopped_by=fired or run.exhausted or AtMost(self.n),
             used=tally.finished,
         )
+
+
+def _remark(run: Run[P, T], *, exact: bool, scored: bool) -> None:
+    """Say where the verdicts did not decide."""
+    outcomes = {verdict.outcome for verdict in run.verdicts.values()}
+    if outcomes and not scored:
+        run.warn(UNJUDGED, aloud=True)
+    elif outcomes and exact and "pass" not in outcomes:
+        run.warn(NONE_PASSED)
 
 
 def _unjudged(run: Run[P, T], counted: set[int]) -> list[Sample[T]]:

@@ -11,7 +11,7 @@ from thinktwice.errors import UsageError
 from thinktwice.remarks import ALL_DIFFERENT, all_different
 from thinktwice.result import Outcome
 from thinktwice.stop import AtMost, Settled, Stop, claim, with_certain
-from thinktwice.strategy import Strategy, check_draws, check_inside, check_stop
+from thinktwice.strategy import Strategy, check_callables, check_draws, check_inside, check_stop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -64,6 +64,7 @@ class Vote(Strategy):
         check_stop(self.stop, self.n, scored=False)
         launch.tau_of(self.prefer)
         check_inside(self.of)
+        check_callables(key=self.key, equivalent=self.equivalent, weight=self.weight)
 
     @property
     def draws(self) -> int:

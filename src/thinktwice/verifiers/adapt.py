@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from numbers import Real
 from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast
 
@@ -80,7 +81,7 @@ def verdict_of(said: object) -> Verdict:
         return said
     if isinstance(said, bool):  # before numbers: a bool is an int
         return Verdict(outcome="pass" if said else "fail", score=float(said))
-    if not isinstance(said, Real):
+    if not isinstance(said, Real | Decimal):
         remedy = "return a bool (pass or fail), a number in [0, 1] (a score) or a Verdict"
         raise UsageError("verifier", type(said), remedy)
     score = float(said)

@@ -165,6 +165,8 @@ def _most_tokens(params: Mapping[str, Any], metadata: Mapping[str, Any]) -> int 
     """Output tokens of one request at most: of all its choices together."""
     named = [*(params.get(name) for name in _MAX_TOKENS), metadata.get("ls_max_tokens")]
     most = next((each for each in named if isinstance(each, int)), None)
+    if most is not None and most < 1:  # -1 means no cap to some servers
+        return None
     choices = params.get("n")
     return most * choices if most is not None and isinstance(choices, int) else most
 

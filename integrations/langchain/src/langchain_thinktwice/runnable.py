@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from langchain_core.callbacks import AsyncCallbackManager, CallbackManager
@@ -13,7 +14,7 @@ from langchain_core.runnables.utils import (
     Output,
     get_unique_config_specs,
 )
-from pydantic import ConfigDict, PrivateAttr
+from pydantic import ConfigDict, Field, PrivateAttr
 
 from langchain_thinktwice import config as configs
 from langchain_thinktwice.diversity import accepting_options, warn_of_sameness
@@ -33,7 +34,7 @@ from thinktwice.limiter import DEFAULT_CONCURRENCY
 from thinktwice.pricing import default_prices
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Iterator, Sequence
 
     from langchain_core.callbacks import BaseCallbackManager
     from langchain_core.runnables.graph import Graph
@@ -51,7 +52,7 @@ class StrategyRunnable(RunnableSerializable[Input, Output]):
     bound: Runnable[Input, Any]
     strategy: Strategy
     budget: Any = None
-    options: Any = None
+    options: Any = Field(default=None, repr=False)  # values may be secret
     include_result: bool = False
     repeatable: bool = False
     prices: Any = None
@@ -244,6 +245,10 @@ def _check_settings(fields: Mapping[str, Any]) -> None:
     for name, kind in (("budget", Budget), ("limiter", Limiter)):
         if not isinstance(fields.get(name), kind | None):
             raise UsageError(name, fields[name], f"give a {kind.__name__}")
+    options = fields.get("options")
+    if options is not None and not callable(options) and not isinstance(options, Mapping):
+        remedy = "give a mapping of call options, or a function of the sample's index"
+        raise UsageError("options", type(options), remedy)
     if fields.get("on_exhausted", "best") not in {"best", "raise"}:
         raise UsageError("on_exhausted", fields["on_exhausted"], "give 'best' or 'raise'")
     Limiter(fields.get("max_concurrency", DEFAULT_CONCURRENCY))  # which says what is wrong with it

@@ -223,6 +223,7 @@ def best_of_n(
     stop: Stop | None = None,
     prefer: Preference | float = "balanced",
     equivalent: Callable[[Hashable, Hashable], bool] | None = None,
+    weights: Literal["score", "rank"] = "score",
     include_result: Literal[False] = False,
     **settings: Unpack[Settings],
 ) -> StrategyRunnable[I, O]: ...
@@ -238,6 +239,7 @@ def best_of_n(
     stop: Stop | None = None,
     prefer: Preference | float = "balanced",
     equivalent: Callable[[Hashable, Hashable], bool] | None = None,
+    weights: Literal["score", "rank"] = "score",
     include_result: Literal[True],
     **settings: Unpack[Settings],
 ) -> StrategyRunnable[I, WithResult[O]]: ...
@@ -252,6 +254,7 @@ def best_of_n(
     stop: Stop | None = None,
     prefer: Preference | float = "balanced",
     equivalent: Callable[[Hashable, Hashable], bool] | None = None,
+    weights: Literal["score", "rank"] = "score",
     include_result: bool = False,
     **settings: Unpack[Settings],
 ) -> StrategyRunnable[I, Any]:
@@ -269,6 +272,7 @@ def best_of_n(
         stop: When to stop early; by default at the first pass of an exact verifier.
         prefer: As in `vote`.
         equivalent: Whether two answers are the same one.
+        weights: How an inexact verifier's scores add up, as they are or by rank.
         include_result: Return `{"value": ..., "result": ...}`, in the manner of `include_raw`.
         **settings: See `Settings`.
 
@@ -279,7 +283,15 @@ def best_of_n(
         UsageError: As `with_strategy`.
     """
     judge = as_verifier(verifier)
-    strategy = BestOfN(n, verifier=judge, key=key, stop=stop, prefer=prefer, equivalent=equivalent)
+    strategy = BestOfN(
+        n,
+        verifier=judge,
+        key=key,
+        stop=stop,
+        prefer=prefer,
+        equivalent=equivalent,
+        weights=weights,
+    )
     return StrategyRunnable(
         bound=runnable, strategy=strategy, include_result=include_result, **settings
     )
