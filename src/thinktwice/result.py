@@ -35,6 +35,10 @@ class Outcome(Generic[T_co]):
     stopped_by: Stop | Limit | None = None
     used: int | None = None
 
+    def __repr__(self) -> str:
+        """One line without content."""
+        return f"<Outcome: {self.winner!r}, stopped by {self.stopped_by!r}>"
+
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Result(Generic[T_co]):

@@ -51,6 +51,11 @@ class Run(Drawing[P, T]):
         """Since the run began."""
         return self.ledger.seconds
 
+    @property
+    def out_of_time(self) -> bool:
+        """Its time ended the drawing: whatever came in after that changes nothing about it."""
+        return self.exhausted is not None and self.exhausted.kind == "seconds"
+
     def warn(self, message: str, *, aloud: bool = False) -> None:
         """Tell the caller something, once; it must hold no content.
 

@@ -74,7 +74,7 @@ NO_USAGE = Usage(source="provider")
 """The neutral element of `+`: nothing counted, and nothing left uncounted."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Completion(Generic[T_co]):
     """What a sampler may return instead of a bare value, when it knows more.
 
@@ -99,6 +99,11 @@ class Completion(Generic[T_co]):
     logprobs: tuple[float, ...] | None = None
     cached: bool = False
     raw: object = None
+
+    def __repr__(self) -> str:
+        """One line without content."""
+        tokens = self.usage.total_tokens if self.usage else None
+        return f"<Completion of {self.model}: {self.finish_reason}, {tokens} tokens>"
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)

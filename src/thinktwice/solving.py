@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from thinktwice import remarks, telemetry
@@ -53,8 +54,8 @@ async def solve(
         sampler: What is sampled: a callable of the prompt, or of the prompt and `options`, async or
             sync; or several by name. A sync one runs on threads, which cannot be recalled.
         strategy: What to draw and which of it to return.
-        budget: Hard caps; by default the strategy's own number of calls, and 600 seconds. Those of
-            enclosing runs and of `budget_scope` bind too.
+        budget: Hard caps; by default the strategy's own number of calls. Without a cap on time
+            anywhere it is 600 seconds. Those of enclosing runs and of `budget_scope` bind too.
         options: Settings of every call ("temperature", "seed", "max_tokens", ...), or a function of
             the sample's index; the sampler must take `options`.
         max_concurrency: Calls in flight at most, nested runs included.
@@ -98,7 +99,7 @@ async def solve(
     )
     if prices is None and outer is None and any(s.model or not s.leaf for s in sources.values()):
         await _read_list_prices()
-    caps = budget or _default_budget(strategy, sources)
+    caps = _in_time(budget or _default_budget(strategy, sources))
     run = Run(prompt, sources=sources, setting=setting, budget=caps, implied=budget is None)
     _note_nesting(run, strategy, sources)
     async with AsyncExitStack() as stack:
@@ -263,10 +264,16 @@ def _several(limiter: Limiter | Sequence[Limiter] | None) -> Sequence[Limiter]:
 
 def _default_budget(strategy: Strategy, sources: Mapping[str, Source[P, T]]) -> Budget:
     """No more calls than the strategy can mean, and ten minutes."""
-    if ledger_around() is not None:
-        return Budget()
-    counted = all(source.leaf for source in sources.values())
-    return Budget(calls=strategy.calls if counted else None, seconds=DEFAULT_SECONDS)
+    counted = ledger_around() is None and all(source.leaf for source in sources.values())
+    return Budget(calls=strategy.calls if counted else None)
+
+
+def _in_time(budget: Budget) -> Budget:
+    """The budget with an end: ten minutes, where neither it nor one around it has one."""
+    around = ledger_around()
+    if budget.seconds is not None or (around is not None and around.deadline is not None):
+        return budget
+    return replace(budget, seconds=DEFAULT_SECONDS)
 
 
 def _check_options(

@@ -194,7 +194,11 @@ class TestShares:
         prices = {"fake-model": Price("1", "1")}
         run = solve("q", sampler=sampler, strategy=strategy, budget=budget, prices=prices)
         result = run_virtual(run)
-        assert result.ledger.enforcement == {"tokens": "reserved", "cost": "reserved"}
+        assert result.ledger.enforcement == {
+            "tokens": "reserved",
+            "cost": "reserved",
+            "seconds": "exact",
+        }
         assert len(result.verdicts) == 2
 
 

@@ -69,7 +69,7 @@ class TestMistakes:
             ("limiter", {"limiter": 3}),
             ("prices", {"prices": {"m": 3}}),
             ("budget", {"require_budget": True}),
-                ("budget", {"budget": {"cost": "1"}}),
+            ("budget", {"budget": {"cost": "1"}}),
             ("options", {"options": 3}),
             ("options", {"options": lambda index: 3}),
             ("options", {"sampler": lambda prompt: "a", "options": {"seed": 1}}),
@@ -272,7 +272,7 @@ class TestBudgets:
             solved(sampler, budget=Budget(cost=9, strict=True))
         free = {"fake-model": Price.free()}
         result = solved(sampler, budget=Budget(cost=9, strict=True), prices=free)
-        assert result.ledger.enforcement == {"cost": "reserved"}
+        assert result.ledger.enforcement == {"cost": "reserved", "seconds": "exact"}
 
     def test_an_overrun_ends_the_run_at_once(self):
         """A provider that does not keep to its max tokens: told, and never hidden."""

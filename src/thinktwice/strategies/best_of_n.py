@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping, Sequence
 
     from thinktwice.ballot import Group
+    from thinktwice.budget import Limit
     from thinktwice.launch import Preference
     from thinktwice.protocols import Verifier
     from thinktwice.run import Run
@@ -131,9 +132,16 @@ class BestOfN(Strategy):
             winner=winner,
             agreement=agreement,
             settled=claim(fired, tally, void="a selection by score"),
-            stopped_by=fired or run.exhausted or AtMost(self.n),
+            stopped_by=(run.exhausted if run.out_of_time else fired)
+            or run.exhausted
+            or AtMost(self.n),
             used=tally.finished,
         )
+
+    def _ended_by(self, run: Run[P, T], fired: Stop | None) -> Stop | Limit:
+        if run.exhausted is not None and (fired is None or run.out_of_time):
+            return run.exhausted
+        return fired or AtMost(self.n)
 
 
 def _remark(run: Run[P, T], *, exact: bool, scored: bool) -> None:

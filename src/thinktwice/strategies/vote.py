@@ -105,12 +105,12 @@ class Vote(Strategy):
         if all_different(run.samples):
             run.warn(ALL_DIFFERENT, aloud=self.key is None)
         fired = rule.fired(final) if final.remaining else None
-        cut = run.exhausted if fired is None and final.remaining else None
+        cut = run.exhausted if final.remaining and (fired is None or run.out_of_time) else None
         return Outcome(
             winner=ballot.winner(),
             agreement=ballot.agreement,
             settled=claim(fired, final, void=self._void(cut=cut is not None)),
-            stopped_by=fired or cut or AtMost(self.n),
+            stopped_by=cut or fired or AtMost(self.n),
             used=final.finished,
         )
 
