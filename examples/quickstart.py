@@ -216,7 +216,7 @@ async def main(count: int) -> None:
     )
     with captured_spans() as spans:
         traced = vote(chain, n=8, key=final_answer, prices=PRICES, options=seeded)
-        await traced.ainvoke({"question": asked[0].question})
+        await traced.ainvoke({"question": asked[2].question})
     console.print(span_tree(spans))
     console.print("Prices are made up: $0.10 and $0.40 per million input and output tokens.")
 
