@@ -20,7 +20,7 @@ from thinktwice.ledger import Ledger
 from thinktwice.limiter import Slots
 from thinktwice.sample import Usage
 from thinktwice.telemetry import NO_LEAF
-from thinktwice.tokens import text_of, upper_bound_tokens
+from thinktwice.tokens import has_media, text_of, upper_bound_tokens
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
@@ -233,7 +233,7 @@ class Scope:
             further: Input tokens that are not in the prompt yet.
         """
         kind = f"{role}:{model}"
-        if not self.ledger.capped or max_tokens is None:
+        if not self.ledger.capped or max_tokens is None or has_media(prompt):
             return Need(kind=kind)
         inputs = upper_bound_tokens(text_of(prompt)) + further
         worst = Usage(input_tokens=inputs, output_tokens=max_tokens, source="estimated")

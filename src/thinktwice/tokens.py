@@ -95,6 +95,17 @@ def text_of(prompt: object) -> str:
     return prompt if isinstance(prompt, str) else "\n".join(_messages(prompt))
 
 
+def has_media(prompt: object) -> bool:
+    """Whether a prompt holds images, sound or files, whose tokens its text does not bound."""
+    if isinstance(prompt, Mapping):
+        block = cast("Mapping[str, object]", prompt)
+        return block.get("type") in _BINARY or has_media(block.get("content"))
+    if isinstance(prompt, list | tuple):
+        return any(has_media(each) for each in cast("Sequence[object]", prompt))
+    content = getattr(prompt, "content", None)
+    return isinstance(content, list) and has_media(cast("list[object]", content))
+
+
 def content_text(content: object) -> str:
     """The text of a message's content: a string, or the blocks of a list that are text."""
     if content is None:

@@ -17,6 +17,7 @@ from thinktwice.tokens import (
     content_text,
     estimate_tokens,
     estimate_usage,
+    has_media,
     text_of,
     upper_bound_tokens,
 )
@@ -191,3 +192,17 @@ def test_estimated_usage_is_flagged():
     one = estimate_usage([("user", "a")], None)
     assert two.input_tokens == 2 * (one.input_tokens or 0) - 3
     assert two.output_tokens is None
+
+
+@pytest.mark.parametrize(
+    ("prompt", "expected"),
+    [
+        ("text", False),
+        ([{"role": "user", "content": "text"}], False),
+        ([{"role": "user", "content": [{"type": "text", "text": "a"}]}], False),
+        ([{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}], True),
+    ],
+)
+def test_media_are_not_bounded_by_text(prompt, expected):
+    """So that the worst case of such a call is unknown."""
+    assert has_media(prompt) is expected
