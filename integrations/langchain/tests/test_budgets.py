@@ -238,6 +238,14 @@ async def test_a_rule_that_can_no_longer_fire_gives_way(scripted, stop):
     assert model.calls == 2
 
 
+async def test_a_misspelt_cap_is_refused(scripted):
+    """One that nobody reads would bind nothing; keys of other wrappers are none of ours."""
+    wrapped = vote(scripted("a"), n=2)
+    with pytest.raises(UsageError, match="thinktwice_budgett"):
+        await wrapped.ainvoke("q", {"configurable": {"thinktwice_budgett": {"calls": 1}}})
+    await wrapped.ainvoke("q", {"configurable": {"thinktwice_inner_n": 1, "thread_id": "1"}})
+
+
 async def test_nested_wrappers_can_be_addressed_apart(scripted, call):
     """By a prefix of their own."""
     model = scripted("a")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import is_dataclass, replace
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, cast
 
 from langchain_core.runnables.config import get_config_list, patch_config
@@ -22,6 +23,7 @@ PREFIX = "thinktwice_"
 LIMITER = "__thinktwice_limiter"
 """Where a request's cap on concurrency travels in `configurable`."""
 
+_NEARLY = 0.9
 _CAPS = "give caps such as {'cost': '0.05', 'tokens': 2000, 'calls': 8, 'seconds': 20}"
 
 
@@ -43,6 +45,18 @@ def specs(prefix: str) -> list[ConfigurableFieldSpec]:
             default=None,
         ),
     ]
+
+
+def refuse_misspelt(config: RunnableConfig, prefix: str) -> None:
+    """Refuse a key that is nearly one of ours: a cap that nobody reads binds nothing.
+
+    Raises:
+        UsageError: As above.
+    """
+    known = [f"{prefix}n", f"{prefix}budget"]
+    for key, value in config.get("configurable", {}).items():
+        if key not in known and get_close_matches(key, known, n=1, cutoff=_NEARLY):
+            raise UsageError(key, value, f"a request may set {' and '.join(known)}")
 
 
 def tightened_strategy(strategy: Strategy, config: RunnableConfig, prefix: str) -> Strategy:

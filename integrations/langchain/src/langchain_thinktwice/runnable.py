@@ -201,6 +201,7 @@ class StrategyRunnable(RunnableSerializable[Input, Output]):
     def _settings(self, config: RunnableConfig) -> dict[str, Any]:
         prefix = self.configurable_prefix
         own = (self.limiter,) if self.limiter is not None else ()
+        configs.refuse_misspelt(config, prefix)
         return {
             "strategy": configs.tightened_strategy(self.strategy, config, prefix),
             "budget": configs.tightened_budget(self.budget, config, prefix),
