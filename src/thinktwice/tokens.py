@@ -14,7 +14,6 @@ import importlib.util
 import json
 import os
 import re
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -287,6 +286,8 @@ def _rank_directories() -> Iterator[Path]:
     for variable in ("TIKTOKEN_CACHE_DIR", "DATA_GYM_CACHE_DIR"):
         if directory := os.environ.get(variable):
             yield Path(directory)
+    import tempfile  # only where ranks are looked for
+
     yield Path(tempfile.gettempdir()) / "data-gym-cache"
     shipped = {
         "llama_index": ("core", "_static", "tiktoken_cache"),

@@ -36,6 +36,13 @@ def chat(server, **settings):
     return langchain_openai.ChatOpenAI(base_url=server.url, **given)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _warm_client():
+    """Older clients build their models at the first reply, and not safely for two threads."""
+    with served() as server:
+        chat(server).invoke("2 + 2")
+
+
 def drawing(runnable, n, **settings):
     """A vote that launches all n at once, with its result."""
     return vote(runnable, n=n, stop=AtMost(n), prefer="latency", include_result=True, **settings)
