@@ -16,7 +16,7 @@ from thinktwice.calls import complete, reserve
 from thinktwice.errors import BudgetExceeded, UsageError, status_of
 from thinktwice.ledger import Ledger
 from thinktwice.nursery import Nursery
-from thinktwice.sample import Completion, Sample, Verdict
+from thinktwice.sample import Completion, Sample, Verdict, finish_meaning
 from thinktwice.scope import Scope, current_scope, entered, ledger_around
 
 if TYPE_CHECKING:
@@ -33,23 +33,8 @@ if TYPE_CHECKING:
 P = TypeVar("P")
 T = TypeVar("T")
 
-_REFUSED = frozenset(
-    {
-        "content_filter",
-        "content_filtered",
-        "guardrail_intervened",
-        "prohibited_content",
-        "refusal",
-        "safety",
-    }
-)
-_CUT_SHORT = _REFUSED | {
-    "incomplete",
-    "length",
-    "max_output_tokens",
-    "max_tokens",
-    "model_length",
-}
+_REFUSED = frozenset({"content_filter", "refusal"})
+_CUT_SHORT = _REFUSED | {"incomplete", "length"}
 _NOTHING: Completion[None] = Completion(value=None)
 
 
@@ -253,7 +238,7 @@ class Drawing(Generic[P, T]):
         known = completion if completion is not None else _NOTHING
         value, text = known.value, known.text
         answer, mistake = None, None
-        ended = (known.finish_reason or "").lower()  # as the providers spell it
+        ended = (finish_meaning(known.finish_reason) or "").lower()
         if completion is not None and ended not in abstains:
             try:
                 answer = self._key(completion.value)
@@ -334,8 +319,6 @@ def _checked(verdict: object) -> Verdict:
     """What a verifier must return."""
     if not isinstance(verdict, Verdict):
         raise UsageError("verifier", type(verdict), "return a Verdict, or wrap it by as_verifier")
-    if verdict.score is not None and not 0 <= verdict.score <= 1:
-        raise UsageError("verifier", verdict.score, "scale the score to [0, 1]")
     return verdict
 
 

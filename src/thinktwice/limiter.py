@@ -59,10 +59,8 @@ class Limiter:
 
     async def acquire(self) -> None:
         """Take a slot, waiting for one if need be."""
-        if self.take_free():
-            return
         with self._lock:
-            if self._free and not self._waiting:  # freed between
+            if self._free and not self._waiting:
                 self._free -= 1
                 return
             waiter = _Waiter()

@@ -186,6 +186,22 @@ class Verdict:
         return f"<Verdict {self.outcome} of sample {self.sample} by {self.verifier}: {self.score}>"
 
 
+_FINISHES = {
+    "content_filtered": "content_filter",
+    "guardrail_intervened": "content_filter",
+    "max_output_tokens": "length",
+    "max_tokens": "length",
+    "model_length": "length",
+    "prohibited_content": "content_filter",
+    "safety": "content_filter",
+}
+
+
+def finish_meaning(reason: str | None) -> str | None:
+    """Why generation ended, in one spelling for all providers where it cut the reply short."""
+    return None if reason is None else _FINISHES.get(reason.lower(), reason)
+
+
 def sound(usage: object) -> Usage:
     """A usage as it may be added up: one with a count below 0, or none, says nothing.
 

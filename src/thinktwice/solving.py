@@ -151,7 +151,6 @@ async def _executed(run: Run[P, T], strategy: Strategy, on_exhausted: OnExhauste
         try:
             outcome = await _outcome(run, strategy)
         except BaseException as error:
-            run.ledger.close()
             partial = _result(run, Outcome(winner=None), failed=True)
             attach(error, partial)
             report(partial)  # type: ignore[arg-type] - a list of results of anything

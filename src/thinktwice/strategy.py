@@ -118,6 +118,11 @@ class Over(Generic[P, T]):
         return f"{self.strategy!r}.over({self.sampler!r})"
 
 
+def nested_draws(n: int, of: Strategy | None) -> int:
+    """Draws of a strategy with n samples, times those of the strategy inside."""
+    return n * ((of.draws or 1) if of else 1)
+
+
 MOST_DRAWS: Final = 10_000
 """More would keep the stop rules busy, and nobody waits for them."""
 

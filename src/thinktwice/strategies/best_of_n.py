@@ -11,7 +11,14 @@ from thinktwice.errors import UsageError
 from thinktwice.remarks import NONE_PASSED, UNJUDGED
 from thinktwice.result import Outcome
 from thinktwice.stop import AtMost, GoodEnough, Stop, claim
-from thinktwice.strategy import Strategy, check_callables, check_draws, check_inside, check_stop
+from thinktwice.strategy import (
+    Strategy,
+    check_callables,
+    check_draws,
+    check_inside,
+    check_stop,
+    nested_draws,
+)
 from thinktwice.verifiers import as_verifier
 
 if TYPE_CHECKING:
@@ -82,7 +89,7 @@ class BestOfN(Strategy):
     @property
     def draws(self) -> int:
         """Its n, times that of the strategy inside."""
-        return self.n * ((self.of.draws or 1) if self.of else 1)
+        return nested_draws(self.n, self.of)
 
     @property
     def calls(self) -> int | None:
@@ -132,9 +139,7 @@ class BestOfN(Strategy):
             winner=winner,
             agreement=agreement,
             settled=claim(fired, tally, void="a selection by score"),
-            stopped_by=(run.exhausted if run.out_of_time else fired)
-            or run.exhausted
-            or AtMost(self.n),
+            stopped_by=self._ended_by(run, fired),
             used=tally.finished,
         )
 

@@ -11,7 +11,14 @@ from thinktwice.errors import UsageError
 from thinktwice.remarks import ALL_DIFFERENT, all_different
 from thinktwice.result import Outcome
 from thinktwice.stop import AtMost, Settled, Stop, claim, with_certain
-from thinktwice.strategy import Strategy, check_callables, check_draws, check_inside, check_stop
+from thinktwice.strategy import (
+    Strategy,
+    check_callables,
+    check_draws,
+    check_inside,
+    check_stop,
+    nested_draws,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -69,7 +76,7 @@ class Vote(Strategy):
     @property
     def draws(self) -> int:
         """Its n, times that of the strategy inside."""
-        return self.n * ((self.of.draws or 1) if self.of else 1)
+        return nested_draws(self.n, self.of)
 
     @property
     def calls(self) -> int | None:

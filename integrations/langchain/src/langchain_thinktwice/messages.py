@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from langchain_core.messages import AIMessage, BaseMessage
 
 from thinktwice.answers import canonical_json, default_key, fold, text_in
+from thinktwice.sample import finish_meaning
 
 if TYPE_CHECKING:
     from thinktwice import Result
@@ -20,15 +21,6 @@ METADATA = "thinktwice"
 
 _RAW = {"raw", "parsed", "parsing_error"}
 _REASONS = ("finish_reason", "stop_reason", "stopReason", "done_reason")
-_MEANINGS = {
-    "content_filtered": "content_filter",
-    "guardrail_intervened": "content_filter",
-    "max_output_tokens": "length",
-    "max_tokens": "length",
-    "model_length": "length",
-    "prohibited_content": "content_filter",
-    "safety": "content_filter",
-}
 
 
 @default_key.register
@@ -86,7 +78,7 @@ def finish_reason(metadata: Mapping[str, Any]) -> str | None:
     reason = next((metadata[name] for name in _REASONS if metadata.get(name)), None)
     if reason is None and isinstance(details, Mapping):
         reason = cast("Mapping[str, object]", details).get("reason")
-    return _MEANINGS.get(reason.lower(), reason) if isinstance(reason, str) else None
+    return finish_meaning(reason) if isinstance(reason, str) else None
 
 
 def logprobs(metadata: Mapping[str, Any]) -> tuple[float, ...] | None:
