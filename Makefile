@@ -111,10 +111,32 @@ test-newest: $(STAMP) ## tests on the newest CPython at hand
 	$(VENV)-newest/bin/$(PYTEST)
 
 .PHONY: bench
-bench: $(patsubst tests/bench/%.py,bench-%,$(wildcard tests/bench/*.py)) ## all benches; one alone: make bench-NAME
+bench: $(patsubst tests/bench/%.py,bench-%,$(wildcard tests/bench/*.py)) bench-peers ## all benches; one alone: make bench-NAME
 
 bench-%: tests/bench/%.py $(STAMP)
 	@$(BIN)/python $< $(ARGS)
+
+# Each peer has an environment of its own; the bench says which could not be made. optillm comes
+# without its dependencies (torch, transformers and more): these are what its sources import.
+PEERS := its-hub dspy optillm adaptive-consistency
+PEER_its-hub := 'its-hub[lm]==1.2.0'
+PEER_dspy := dspy==3.4.1
+ALONE_optillm := optillm==0.4.0
+PEER_optillm := aiohttp cerebras-cloud-sdk flask math-verify networkx numpy openai PyYAML \
+	requests sympy 'z3-solver<=4.15.4.0'
+PEER_adaptive-consistency := AdaptiveConsistency==1.0.0 numpy openai scipy
+# $(call peer-install,FOLDER): the start of a command that installs into it.
+peer-install = $(BIN)/uv pip install --quiet --python $(1)/bin/python
+
+.PHONY: bench-peers
+bench-peers: $(PEERS:%=$(VENV)-peer-%/.made) ## the same recorded questions to thinktwice and its peers
+	@$(BIN)/python tests/bench/peers $(ARGS)
+
+$(VENV)-peer-%/.made: Makefile | $(STAMP)
+	@echo "installing into $(@D)"
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(@D)
+	@{ $(if $(ALONE_$*),$(call peer-install,$(@D)) --no-deps $(ALONE_$*) &&) \
+		$(call peer-install,$(@D)) $(PEER_$*); } 2>$(@D)/.log && touch $@ || true
 
 .PHONY: docs
 docs: $(STAMP) ## build the documentation into site/; a broken link is an error
@@ -133,6 +155,6 @@ constraints: $(STAMP) ## resolve constraints.txt anew
 
 .PHONY: clean
 clean: ## remove environments, caches and build output
-	@rm -rf $(VENV) $(VENV)-lowest $(VENV)-newest dist site .coverage* .hypothesis \
+	@rm -rf $(VENV) $(VENV)-* dist site .coverage* .hypothesis \
 		.pytest_cache .ruff_cache .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from thinktwice.errors import UsageError as UsageError
     from thinktwice.ledger import Ledger as Ledger
     from thinktwice.limiter import Limiter as Limiter
+    from thinktwice.pool import Pool as Pool
     from thinktwice.pricing import Price as Price
     from thinktwice.result import Outcome as Outcome
     from thinktwice.result import Result as Result
@@ -25,14 +26,14 @@ if TYPE_CHECKING:
     from thinktwice.sample import Sample as Sample
     from thinktwice.sample import Usage as Usage
     from thinktwice.sample import Verdict as Verdict
-    from thinktwice.scope import budget_scope as budget_scope
-    from thinktwice.scope import collect as collect
+    from thinktwice.shadow import Shadow as Shadow
     from thinktwice.solving import solve as solve
     from thinktwice.solving import solve_sync as solve_sync
     from thinktwice.stop import AdaptiveConsistency as AdaptiveConsistency
     from thinktwice.stop import After as After
     from thinktwice.stop import AtMost as AtMost
     from thinktwice.stop import Certain as Certain
+    from thinktwice.stop import Certificate as Certificate
     from thinktwice.stop import EarlyStopping as EarlyStopping
     from thinktwice.stop import GoodEnough as GoodEnough
     from thinktwice.stop import Lead as Lead
@@ -40,8 +41,12 @@ if TYPE_CHECKING:
     from thinktwice.stop import Settled as Settled
     from thinktwice.stop import Stop as Stop
     from thinktwice.strategies.best_of_n import BestOfN as BestOfN
+    from thinktwice.strategies.field_vote import FieldVote as FieldVote
     from thinktwice.strategies.vote import Vote as Vote
     from thinktwice.strategy import Strategy as Strategy
+    from thinktwice.vary import Vary as Vary
+    from thinktwice.workflow import budget_scope as budget_scope
+    from thinktwice.workflow import collect as collect
 
 _HOMES = {
     "AdaptiveConsistency": "stop",
@@ -52,15 +57,18 @@ _HOMES = {
     "Budget": "budget",
     "BudgetExceeded": "errors",
     "Certain": "stop",
+    "Certificate": "stop",
     "Completion": "sample",
     "EarlyStopping": "stop",
     "Entry": "entry",
+    "FieldVote": "strategies.field_vote",
     "GoodEnough": "stop",
     "Lead": "stop",
     "Ledger": "ledger",
     "Limit": "budget",
     "Limiter": "limiter",
     "Outcome": "result",
+    "Pool": "pool",
     "Price": "pricing",
     "Quorum": "stop",
     "Result": "result",
@@ -68,16 +76,18 @@ _HOMES = {
     "RunError": "errors",
     "Sample": "sample",
     "Settled": "stop",
+    "Shadow": "shadow",
     "Stop": "stop",
     "Strategy": "strategy",
     "ThinktwiceError": "errors",
     "ThinktwiceWarning": "errors",
     "Usage": "sample",
     "UsageError": "errors",
+    "Vary": "vary",
     "Verdict": "sample",
     "Vote": "strategies.vote",
-    "budget_scope": "scope",
-    "collect": "scope",
+    "budget_scope": "workflow",
+    "collect": "workflow",
     "solve": "solving",
     "solve_sync": "solving",
 }
@@ -91,15 +101,17 @@ __all__ = [
     "Budget",
     "BudgetExceeded",
     "Certain",
+    "Certificate",
     "Completion",
     "EarlyStopping",
-    "Entry",
+    "FieldVote",
     "GoodEnough",
     "Lead",
     "Ledger",
     "Limit",
     "Limiter",
     "Outcome",
+    "Pool",
     "Price",
     "Quorum",
     "Result",
@@ -107,12 +119,14 @@ __all__ = [
     "RunError",
     "Sample",
     "Settled",
+    "Shadow",
     "Stop",
     "Strategy",
     "ThinktwiceError",
     "ThinktwiceWarning",
     "Usage",
     "UsageError",
+    "Vary",
     "Verdict",
     "Vote",
     "budget_scope",

@@ -5,26 +5,23 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections import deque
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 from thinktwice.budget import Budget, Limit
 from thinktwice.entry import ZERO
 from thinktwice.errors import UsageError
-from thinktwice.sample import NO_USAGE, Usage
+from thinktwice.lease import Lease, Refusal, Slot, Sums
+from thinktwice.sizes import Sizes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from thinktwice.budget import Kind, Level, Need
-    from thinktwice.entry import Entry
 
 NO_CAPS: Final = Budget()
-_HISTORY: Final = 64
-_PERCENTILE: Final = 0.95
+_NONE: Final = Sums()
 
 
 def now() -> float:
@@ -33,42 +30,6 @@ def now() -> float:
         return asyncio.get_running_loop().time()
     except RuntimeError:
         return time.monotonic()
-
-
-@dataclass
-class Sums:
-    """Calls, tokens and money, spent or held."""
-
-    calls: int = 0
-    tokens: int = 0
-    cost: Decimal = ZERO
-
-    def add(self, other: Sums, sign: int = 1) -> None:
-        """Add or, with a sign of -1, take off."""
-        self.calls += sign * other.calls
-        self.tokens += sign * other.tokens
-        if other.cost:
-            self.cost += sign * other.cost
-
-
-@dataclass
-class Slot:
-    """The place of an entry, which an abandoned call fills anew when it ends after all."""
-
-    entry: Entry
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """A reservation that does not fit.
-
-    Attributes:
-        limit: The cap in the way.
-        may_pass: A call in flight may still give something back.
-    """
-
-    limit: Limit
-    may_pass: bool
 
 
 class Account:
@@ -83,8 +44,11 @@ class Account:
         uncounted: The part of it that nobody counted.
         held: Reserved and not settled.
         live: Leases whose holders make progress.
+        shares: Accounts inside this one that have a share of it set apart for them.
+        is_share: It has, or had, such a share itself.
         closed: The cap that a call has overrun.
         levels: How caps were kept so far.
+        sizes: Of the calls so far, in all accounts of the family.
         started: When it was opened, on the clock of `now`.
     """
 
@@ -101,6 +65,8 @@ class Account:
         self.uncounted = Sums()
         self.held = Sums()
         self.live = 0
+        self.shares: list[Account] = []
+        self.is_share = False
         self.closed: Limit | None = None
         self.levels: dict[Kind, Level] = {}
         # The account of a sample starts with its run, to spare the clock.
@@ -113,9 +79,7 @@ class Account:
         self._waiters: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = (
             parent._waiters if parent else []
         )
-        self._history: dict[str, deque[tuple[Usage, Decimal | None]]] = (
-            parent._history if parent else {}
-        )
+        self.sizes: Sizes = parent.sizes if parent else Sizes()
 
     def caps(self) -> Iterable[tuple[Kind, Decimal, Decimal, Decimal]]:
         """Each cap that is set, but time: kind, allowed, spent, held."""
@@ -126,6 +90,70 @@ class Account:
             yield "tokens", Decimal(budget.tokens), Decimal(spent.tokens), Decimal(held.tokens)
         if budget.money is not None:
             yield "cost", budget.money, spent.cost, held.cost
+
+    @property
+    def ends(self) -> float | None:
+        """When the first of the time caps here and around here ends, on the clock of `now`."""
+        return min(
+            (
+                each.started + each.budget.seconds
+                for each in self.bound
+                if each.budget.seconds is not None
+            ),
+            default=None,
+        )
+
+    def left(self, at: float, given_up: Iterable[Lease] = ()) -> dict[Kind, Decimal | float]:
+        """What a call made here could still take of each cap; the lock is held.
+
+        Args:
+            at: The time, on the clock of `now`.
+            given_up: Leases to leave out.
+        """
+        left: dict[Kind, Decimal | float] = {}
+        given_back = [lease.holds() for lease in given_up]
+        for account in self.bound:
+            apart = account.apart(self.chain)
+            for each in given_back:
+                apart.add(each.get(account, _NONE), -1)
+            for kind, cap, spent, held in account.caps():
+                free = max(cap - spent - held - getattr(apart, kind), cap - cap)
+                left[kind] = min(left.get(kind, free), free)
+        if (ends := self.ends) is not None:
+            left["seconds"] = max(0.0, ends - at)
+        return left
+
+    def apart(self, inside: Sequence[Account]) -> Sums:
+        """What is set apart here for others than the accounts given; the lock is held."""
+        apart = Sums()
+        for share in self.shares:
+            if share not in inside:
+                apart.add(share.unspent())
+        return apart
+
+    def unspent(self) -> Sums:
+        """What is neither spent nor held of the own caps; 0 where there is none."""
+        left = {kind: max(cap - spent - held, ZERO) for kind, cap, spent, held in self.caps()}
+        calls, tokens = int(left.get("calls", 0)), int(left.get("tokens", 0))
+        return Sums(calls, tokens, left.get("cost", ZERO))
+
+    def set_apart(self, budget: Budget) -> None:
+        """Keep what the budget allows for this account alone; the lock is held.
+
+        Whoever calls it has seen to it that so much is left around it.
+        """
+        self.budget, self.is_share = budget, True
+        for account in self.chain[1:]:
+            account.shares.append(self)
+            if account.is_share:  # which is set apart itself, further out
+                break
+
+    def rejoin(self) -> None:
+        """Leave what is unspent to whoever comes next; the lock is held."""
+        for account in self.chain[1:]:
+            if self in account.shares:
+                account.shares.remove(self)
+        self.notify()
 
     def charge(self, counted: Sums, uncounted: Sums, *, sign: int = 1) -> None:
         """Take off the caps, or give back, what a call was; the lock is held."""
@@ -156,6 +184,7 @@ class Account:
             spent=getattr(self.spent, kind) - uncounted,
             uncounted=uncounted,
             overrun=overrun,
+            apart=getattr(self.apart(()), kind),
             owner=self,
         )
 
@@ -168,41 +197,37 @@ class Account:
             return self.limit("seconds")
         return None
 
-    def typical(self, kind: str) -> tuple[Usage, Decimal | None] | None:
-        """Usage and cost of the 95th percentile of the calls of a kind; None before the first."""
-        seen = self._history.get(kind)
-        if not seen:
-            return None
-        ranked = sorted(seen, key=lambda each: each[0].total_tokens or 0)
-        return ranked[min(len(ranked) - 1, int(_PERCENTILE * len(ranked)))]
-
-    def remember(self, kind: str, entry: Entry) -> None:
-        """Learn from a call what calls of its kind take; the lock is held."""
-        if entry.usage.source == "provider" and not entry.cached:
-            seen = self._history.setdefault(kind, deque(maxlen=_HISTORY))
-            seen.append((entry.usage, entry.cost))
-
     def reserve(self, needs: tuple[Need, ...], instead: Lease | None) -> list[Lease] | Refusal:
         """Hold all needs in every account of the chain, or none."""
         with self.lock:
             given_up: Mapping[Account, Sums] = instead.holds() if instead is not None else {}
             holds: list[list[Sums]] = [[] for _ in needs]
+            most: list[Sums | None] = [None] * len(needs)
             for account in self.bound:
-                extra = Sums()
+                extra = account.apart(self.chain)
                 if account in given_up:
                     extra.add(given_up[account], -1)
-                for need, hold in zip(needs, holds, strict=True):
-                    sums = account.hold(need, extra)
+                for need, hold, known in zip(needs, holds, most, strict=True):
+                    sums = account.hold(need, extra, known)
                     if isinstance(sums, Refusal):
                         return sums
                     hold.append(sums)
                     extra.add(sums)
+                if account.is_share:
+                    most = [hold[-1] for hold in holds]
             if instead is not None:
                 instead.give_up()
             return [Lease(self, need, hold) for need, hold in zip(needs, holds, strict=True)]
 
-    def hold(self, need: Need, extra: Sums) -> Sums | Refusal:
-        """What a call would hold here, beside what else is asked for; the lock is held."""
+    def hold(self, need: Need, extra: Sums, most: Sums | None = None) -> Sums | Refusal:
+        """What a call would hold here; the lock is held.
+
+        Args:
+            need: Its worst case.
+            extra: What else is asked for, or set apart for others.
+            most: What it holds of a share inside this account: a call of unknown size takes the
+                rest of its share, and not of all.
+        """
         if (limit := self.ended_by()) is not None:
             return Refusal(limit, may_pass=False)
         sums = Sums(need.calls)
@@ -213,12 +238,12 @@ class Account:
             return self._refusal("calls")
         if budget.tokens is not None:
             left = budget.tokens - spent.tokens - held.tokens - extra.tokens
-            sums.tokens = self._tokens(need, left)
+            sums.tokens = self._tokens(need, left if most is None else min(left, most.tokens))
             if sums.tokens > left or (left <= 0 and need.tokens is None):
                 return self._refusal("tokens")
         if budget.money is not None:
             money = budget.money - spent.cost - held.cost - extra.cost
-            sums.cost = self._cost(need, money)
+            sums.cost = self._cost(need, money if most is None else min(money, most.cost))
             if sums.cost > money or (money <= 0 and need.cost is None):
                 return self._refusal("cost")
         return sums
@@ -245,7 +270,7 @@ class Account:
             self.levels.setdefault("tokens", "reserved")
             return need.tokens
         self._estimate("tokens")
-        typical = self.typical(need.kind)
+        typical = self.sizes.typical(need.kind)
         tokens = typical[0].total_tokens if typical else None
         return left if tokens is None else tokens
 
@@ -254,7 +279,7 @@ class Account:
             self.levels.setdefault("cost", "reserved")
             return need.cost
         self._estimate("cost")
-        typical = self.typical(need.kind)
+        typical = self.sizes.typical(need.kind)
         cost = typical[1] if typical else None
         return left if cost is None else cost
 
@@ -271,141 +296,3 @@ class Account:
 
     def _refusal(self, kind: Kind) -> Refusal:
         return Refusal(self.limit(kind), may_pass=self.live > 0)
-
-
-class Lease:
-    """What one call holds of every account around it, until it is settled or released, once."""
-
-    __slots__ = ("_account", "_done", "_holds", "_live", "_slot", "need")
-
-    def __init__(self, account: Account, need: Need, holds: list[Sums]) -> None:
-        """Made by `Account.reserve`, which holds the lock."""
-        self.need = need
-        self._account = account
-        self._holds = holds
-        self._live = True
-        self._done = False
-        self._slot: Slot | None = None
-        for each, hold in self._pairs():
-            each.held.add(hold)
-            each.live += 1
-
-    @property
-    def open(self) -> bool:
-        """Neither settled nor released yet."""
-        return not self._done
-
-    def settle(self, entry: Entry, *, billed: bool = True) -> Entry:
-        """Record the call and free what it did not use. The first settlement counts.
-
-        A call that ended without its usage known (recalled, or lost on the way) is charged what it
-        held, as an estimate from above. A call that came out above its reservation and above
-        the cap closes the budget.
-
-        Args:
-            entry: The call.
-            billed: It may have been billed; False if the provider refused it.
-
-        Returns:
-            The entry as recorded.
-        """
-        with self._account.lock:
-            if self._done:
-                return self._slot.entry if self._slot else entry
-            if billed and entry.status != "ok":
-                entry = self._estimated(entry)
-            elif not billed and entry.usage.source == "missing":
-                entry = replace(entry, usage=NO_USAGE, cost=ZERO)
-            self._finish()
-            self._slot = Slot(entry)
-            for account in self._account.chain:
-                account.slots.append(self._slot)
-            for account, hold in self._pairs():
-                self._charge(account, hold, entry, billed=billed)
-            self._account.remember(self.need.kind, entry)
-            self._account.notify()
-            return entry
-
-    def settle_late(self, entry: Entry) -> None:
-        """Replace the estimate of an abandoned call by what it turned out to cost."""
-        with self._account.lock:
-            if self._slot is None or self._slot.entry.status != "abandoned":
-                return
-            before, self._slot.entry = self._slot.entry, replace(entry, status="abandoned")
-            for account, hold in self._pairs():
-                account.charge(*self._spending(hold, before, billed=True), sign=-1)
-                self._charge(account, hold, self._slot.entry, billed=True)
-            self._account.notify()
-
-    def release(self) -> None:
-        """Give everything back: the call was not sent."""
-        with self._account.lock:
-            if not self._done:
-                self._finish()
-                self._account.notify()
-
-    def holds(self) -> Mapping[Account, Sums]:
-        """What it holds of which account; the lock is held."""
-        return {} if self._done else dict(self._pairs())
-
-    def give_up(self) -> None:
-        """Let go in favour of other leases; the lock is held."""
-        if not self._done:
-            self._finish()
-
-    def rest(self) -> None:
-        """Say that the holder waits and makes no progress."""
-        with self._account.lock:
-            if not self._done and self._live:
-                self._live = False
-                for account in self._account.bound:
-                    account.live -= 1
-                self._account.notify()
-
-    def wake(self) -> None:
-        """Take `rest` back."""
-        with self._account.lock:
-            if not self._done and not self._live:
-                self._live = True
-                for account in self._account.bound:
-                    account.live += 1
-
-    def _pairs(self) -> Iterable[tuple[Account, Sums]]:
-        return zip(self._account.bound, self._holds, strict=True)
-
-    def _finish(self) -> None:
-        self._done = True
-        for account, hold in self._pairs():
-            account.held.add(hold, -1)
-            account.live -= self._live
-
-    def _estimated(self, entry: Entry) -> Entry:
-        if entry.usage.source != "missing" or entry.cached:
-            return entry
-        if self.need.tokens:
-            usage = Usage(output_tokens=self.need.tokens, source="estimated")
-            return replace(entry, usage=usage, cost=self.need.cost)
-        typical = self._account.typical(self.need.kind)
-        if typical is not None:
-            return replace(entry, usage=replace(typical[0], source="estimated"), cost=typical[1])
-        return entry
-
-    def _spending(self, hold: Sums, entry: Entry, *, billed: bool) -> tuple[Sums, Sums]:
-        """What the entry takes of a cap as counted, and what it held where nobody counted.
-
-        But not of a failed call of unknown size: a probe that fails must not take all there is.
-        """
-        tokens, cost = entry.usage.total_tokens, entry.cost
-        failed = entry.status == "error"
-        if tokens is None:
-            tokens = hold.tokens if billed and not (failed and self.need.tokens is None) else 0
-        if cost is None:
-            cost = hold.cost if billed and not (failed and self.need.cost is None) else ZERO
-        counted = Sums(self.need.calls, entry.usage.total_tokens or 0, entry.cost or ZERO)
-        return counted, Sums(0, tokens - counted.tokens, cost - counted.cost)
-
-    def _charge(self, account: Account, hold: Sums, entry: Entry, *, billed: bool) -> None:
-        if entry.status == "ok" and entry.usage.total_tokens is None:  # nobody counted it
-            account.levels.update(dict.fromkeys(account.levels.keys() - {"calls"}, "estimated"))
-        account.charge(*self._spending(hold, entry, billed=billed))
-        account.close_if_overrun()

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from thinktwice.errors import UsageError
-from thinktwice.tally import Tally
+from thinktwice.stop.tally import Tally
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 
     from thinktwice.sample import Sample
 
@@ -106,12 +106,13 @@ class Ballot(Generic[T]):
         self._best: float | None = None
         self._passed = 0
         self._scored = 0
+        self._unweighted = True
 
     def add(
         self,
         sample: Sample[T],
         *,
-        weight: float = 1.0,
+        weight: float | None = 1.0,
         score: float | None = None,
         passed: bool = False,
     ) -> int:
@@ -119,7 +120,8 @@ class Ballot(Generic[T]):
 
         Args:
             sample: If it failed or has no answer it abstains: drawn, and a vote for none.
-            weight: Of its vote, from 0 to the largest of this ballot.
+            weight: Of its vote, from 0 to the largest of this ballot; None where nothing is known
+                of it, which weighs as much as the mean of the votes before it, or 1.
             score: Its verdict's, if it has one.
             passed: Its verdict is a pass.
 
@@ -129,6 +131,8 @@ class Ballot(Generic[T]):
         Raises:
             UsageError: The weight is out of range, or not 1 in a ballot without weights.
         """
+        known = weight is not None
+        weight = self._mean_weight() if weight is None else weight
         self._check(weight)
         ordinal = self._place(sample)
         self._history.append(ordinal)
@@ -137,6 +141,7 @@ class Ballot(Generic[T]):
         pile = self._piles[ordinal]
         pile.samples.append(sample)
         pile.weights.append(weight)
+        self._unweighted &= not known
         self._passed += passed
         if score is not None:
             pile.scores.append(score)
@@ -156,7 +161,7 @@ class Ballot(Generic[T]):
             self._best,
             self._passed,
             self._scored,
-            self._weighted,
+            self._weighted and not self._unweighted,
             self._max_weight,
         )
 
@@ -176,6 +181,15 @@ class Ballot(Generic[T]):
         weights = [pile.weight for pile in self._piles]
         total = math.fsum(weights)
         return max(weights) / total if total else None
+
+    @property
+    def unweighted(self) -> bool:
+        """There are votes, and the weight of none was known."""
+        return bool(self._piles) and self._unweighted
+
+    def _mean_weight(self) -> float:
+        votes = sum(len(pile.weights) for pile in self._piles)
+        return math.fsum(pile.weight for pile in self._piles) / votes if votes else 1.0
 
     def _place(self, sample: Sample[T]) -> int:
         if sample.answer is None or sample.error is not None:
@@ -202,6 +216,30 @@ class Ballot(Generic[T]):
         number = isinstance(weight, int | float)
         if not number or not 0 <= weight <= self._max_weight:
             raise UsageError("weight", weight, f"give a number from 0 to {self._max_weight:g}")
+
+
+class LaunchOrder(Generic[T]):
+    """Finished draws that wait until all that were launched before them have finished."""
+
+    def __init__(self) -> None:
+        """Nothing waits."""
+        self._waiting: dict[int, Sample[T]] = {}
+        self._next = 0
+
+    def __len__(self) -> int:
+        """How many wait."""
+        return len(self._waiting)
+
+    def after(self, sample: Sample[T]) -> Iterator[Sample[T]]:
+        """What can be counted now that a draw has finished, in launch order."""
+        self._waiting[sample.index] = sample
+        while self._next in self._waiting:
+            yield self._waiting.pop(self._next)
+            self._next += 1
+
+    def rest(self) -> list[Sample[T]]:
+        """What still waits, in launch order."""
+        return [self._waiting[index] for index in sorted(self._waiting)]
 
 
 def heaviest(
@@ -235,20 +273,20 @@ def best_member(group: Group[T], scores: Mapping[int, float]) -> Sample[T]:
     return max(group.samples, key=lambda s: (scores.get(s.index, -math.inf), -s.index))
 
 
-def rank_weights(scores: Sequence[float | None]) -> list[float]:
-    """Weights that depend on the order of the scores alone: (N - rank + 1)^0.5.
+def rank_weights(scores: Sequence[float | None], *, power: float = 0.5) -> list[float]:
+    """Weights that depend on the order of the scores alone: (N - rank + 1)^power.
 
-    For scores that are not calibrated (self-certainty with Borda voting, arXiv:2502.18581, with its
-    power of one half). Equal scores share the worst of their ranks, so that a weight tells how many
-    samples one beats: many that fail alike do not vouch for each other. A sample without a score,
-    whose check broke, says nothing: it gets the mean weight of the others.
+    For scores that are not calibrated (self-certainty with Borda voting, arXiv:2502.18581). Equal
+    scores share the worst of their ranks, so that a weight tells how many samples one beats: many
+    that fail alike do not vouch for each other. A sample without a score, whose check broke, says
+    nothing: it gets the mean weight of the others.
 
     Returns:
-        A weight for each score, from 1 to N^0.5.
+        A weight for each score, from 1 to N^power.
     """
     known = sorted(score for score in scores if score is not None)
     weight: dict[float, float] = {}
     for beaten, score in enumerate(known):
-        weight.setdefault(score, (beaten + 1) ** 0.5)
+        weight.setdefault(score, (beaten + 1) ** power)
     neutral = math.fsum(weight[score] for score in known) / len(known) if known else 1.0
     return [neutral if score is None else weight[score] for score in scores]

@@ -7,9 +7,12 @@ from contextvars import ContextVar
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
-from thinktwice.account import now
+from thinktwice.account import Refusal, now
+from thinktwice.budget import Need
 from thinktwice.entry import Entry
 from thinktwice.errors import UsageError, http_status, status_of
+from thinktwice.limiter.failures import is_unsent
+from thinktwice.limiter.passage import Passage
 from thinktwice.sample import Completion, Usage, sound
 
 if TYPE_CHECKING:
@@ -31,7 +34,17 @@ def current_booking() -> Booking | None:
 
 
 class Booking:
-    """One model call: reserved, sent, and settled once."""
+    """One model call: reserved, sent, and settled once.
+
+    Attributes:
+        scope: The sample or verdict it belongs to.
+        model: The model that is asked.
+        provider: Who serves it.
+        passage: Its way through the rates of the limiters.
+        queued: Seconds that it waited for limiters.
+        begun: It was sent, or is being sent.
+        sampler: What is called, where that is known.
+    """
 
     def __init__(
         self,
@@ -42,11 +55,26 @@ class Booking:
         model: str | None,
         provider: str | None,
         leaf: Leaf,
+        size: int = 0,
     ) -> None:
-        """Made by `Scope.book`."""
+        """Made by `Scope.book`.
+
+        Args:
+            scope: The sample or verdict it belongs to.
+            lease: What it holds of the budget.
+            role: What it is for.
+            model: The model that is asked.
+            provider: Who serves it.
+            leaf: Its span.
+            size: Tokens that limiters take it for before they know the model.
+        """
         self.model = model
         self.provider = provider
         self.scope = scope
+        self.passage = Passage(scope.limiters, model)
+        self.sampler: object = None
+        self.queued = 0.0
+        self._size = size
         self._role: Role = role
         self._lease = lease
         self._leaf = leaf
@@ -72,11 +100,55 @@ class Booking:
         self._span.__exit__(kind, error, trace)
         _current.reset(self._token)
 
+    async def leave(self) -> None:
+        """Wait until the rates of the limiters let it go."""
+        if waited := await self.passage.leave(self.scope.request, self._size):
+            self.queued += waited
+            self._started = now()
+
+    @property
+    def lease(self) -> Lease:
+        """What it holds of the budget."""
+        return self._lease
+
+    def restart(self, waited: float) -> None:
+        """Start its latency anew: so far it has waited for limiters.
+
+        Args:
+            waited: Seconds for their rates; those for their slots are in the scope's.
+        """
+        self.queued += self.scope.queued + waited
+        self.scope.queued = 0.0
+        self._started = now()
+
+    def count_refused(self, error: Exception) -> bool:
+        """Book what was sent so far as a call that a server refused: the next try is another call.
+
+        Returns:
+            Whether the budget has a call left for it.
+        """
+        scope = self.scope
+        if scope.ledger.parent is not None:
+            scope.ledger.parent.make_room(1)
+        leases = scope.ledger.reserve(Need(tokens=0, cost=FREE))
+        if isinstance(leases, Refusal):
+            return False
+        leaf = scope.recorder.leaf(self.model, self.provider, {})
+        refused = Booking(
+            scope, leases[0], role=self._role, model=self.model, provider=self.provider, leaf=leaf
+        )
+        refused.passage.mute()
+        refused._started = self._started
+        refused.settle(status="error", error=error)
+        self._started = now()
+        return True
+
     def withdraw(self) -> None:
         """It is no model call after all: it was not sent, or a run inside it books its own."""
         self.scope.forget(self)
         self._lease.release()
         self._leaf.discard()
+        self.passage.withdraw()
 
     def settle(
         self,
@@ -112,9 +184,9 @@ class Booking:
             if not self._lease.open:  # abandoned before, or settled twice: the lease knows
                 self._lease.settle_late(entry)
                 return entry
-            # An HTTP status says that the provider refused the call: it bills nothing for that.
-            entry = self._lease.settle(entry, billed=error is None or http_status(error) is None)
+            entry = self._lease.settle(entry, billed=not _unbilled(error))
         self.scope.forget(self)
+        self.passage.ended(entry.status, entry.usage.total_tokens, error, cached=entry.cached)
         self._leaf.end(entry, error=error)
         self.scope.recorder.count_call(self.scope.strategy, entry)
         if unpriced is not None:
@@ -152,12 +224,18 @@ class Booking:
             usage=Usage(input_tokens=0, output_tokens=0, source="provider") if cached else known,
             cost=cost,
             seconds=seconds,
+            queued=self.queued,
             model=model,
             provider=provider,
             sample=self.scope.index,
             cached=cached,
             error=None if error is None else status_of(error),
         )
+
+
+def _unbilled(error: BaseException | None) -> bool:
+    """The provider refused the call, as an HTTP status says, or there was none to refuse it."""
+    return error is not None and (http_status(error) is not None or is_unsent(error))
 
 
 def _usable(usage: Usage | None) -> Usage:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
+from decimal import ROUND_DOWN, Context, Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Final, Literal, TypeVar
 
 from thinktwice.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from fractions import Fraction
+
+    from thinktwice.lease import Sums
 
 N = TypeVar("N", int, float, Decimal)
 
@@ -18,6 +21,7 @@ Kind = Literal["calls", "tokens", "cost", "seconds"]
 Level = Literal["exact", "reserved", "estimated"]
 
 DEFAULT_SECONDS: Final = 600.0
+_TO_SIX_DIGITS: Final = Context(prec=6, rounding=ROUND_DOWN)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +83,48 @@ class Budget:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Share(Budget):
+    """A part of what was left of other caps, which may be nothing: 0 is a cap here."""
+
+    def __post_init__(self) -> None:
+        """Leave out the checks: a share is made of caps that passed them."""
+
+    @classmethod
+    def of(cls, left: Mapping[Kind, Decimal | float], part: Fraction, *, later: int = 0) -> Share:
+        """Take a part of what is left of each cap; what has no cap gets none.
+
+        Calls and tokens are rounded, halves up. Of calls it is at least one, and no more than
+        leaves one for each later step, as far as there are so many.
+
+        Args:
+            left: What is left, by kind.
+            part: In (0, 1].
+            later: Steps that are still to come.
+        """
+        cost, seconds = left.get("cost"), left.get("seconds")
+        return cls(
+            calls=_whole_part(left.get("calls"), part, later),
+            tokens=_whole_part(left.get("tokens"), part, 0),
+            cost=None if cost is None else _part_of_money(Decimal(cost), part),
+            seconds=None if seconds is None else float(seconds) * float(part),
+        )
+
+    def after(self, used: Sums, left: Mapping[Kind, Decimal | float]) -> Share:
+        """The same caps, lowered to what was used of them and what is left for the rest.
+
+        Args:
+            used: What was spent or is held of it.
+            left: What is left around it, by kind.
+        """
+        return Share(
+            calls=_within(self.calls, used.calls, left.get("calls")),
+            tokens=_within(self.tokens, used.tokens, left.get("tokens")),
+            cost=_within(self.money, used.cost, left.get("cost")),
+            seconds=self.seconds,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Limit:
     """A cap that refused a call or cut a run short; stands in `result.stopped_by`.
 
@@ -88,6 +134,7 @@ class Limit:
         spent: What was spent when it bound, as far as it was counted.
         uncounted: What calls of unknown size or price were charged on top: all that they held.
         overrun: By how much a call came out above its reservation and so above the cap, else 0.
+        apart: What was set apart for parts of a workflow that were under way.
         owner: Whose cap it is; see `Ledger.bound_by`.
     """
 
@@ -96,18 +143,20 @@ class Limit:
     spent: Decimal | float
     uncounted: Decimal | float = 0
     overrun: Decimal | float = 0
+    apart: Decimal | float = 0
     owner: object = field(default=None, repr=False, compare=False)
 
     def __str__(self) -> str:
         """One line."""
         over = f", overrun {self.overrun}" if self.overrun else ""
         held = f", {self.uncounted} charged for what nobody counted" if self.uncounted else ""
-        spent = f"{self.spent} spent{held}{over}"
+        apart = f", {self.apart} set apart" if self.apart else ""
+        spent = f"{self.spent} spent{held}{apart}{over}"
         return f"budget of {self.allowed} {_UNIT[self.kind]} used up ({spent})"
 
     def __reduce__(self) -> tuple[Callable[..., Limit], tuple[object, ...]]:
         """Pickle without the owner, which is bound to a process."""
-        return _limit, (self.kind, self.allowed, self.spent, self.uncounted, self.overrun)
+        return _limit, (self.kind, *(getattr(self, each) for each in _AMOUNTS))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,6 +176,7 @@ class Need:
     kind: str = ""
 
 
+_AMOUNTS: Final = ("allowed", "spent", "uncounted", "overrun", "apart")
 _UNIT: Final[Mapping[Kind, str]] = {
     "calls": "calls",
     "tokens": "tokens",
@@ -136,8 +186,7 @@ _UNIT: Final[Mapping[Kind, str]] = {
 
 
 def _limit(kind: Kind, *amounts: Decimal | float) -> Limit:
-    allowed, spent, uncounted, overrun = amounts
-    return Limit(kind=kind, allowed=allowed, spent=spent, uncounted=uncounted, overrun=overrun)
+    return Limit(**dict(zip(_AMOUNTS, amounts, strict=True)), kind=kind)
 
 
 def _money(cost: object) -> Decimal:
@@ -156,3 +205,25 @@ def _lower(left: N | None, right: N | None) -> N | None:
     if left is None or right is None:
         return left if right is None else right
     return min(left, right)
+
+
+def _within(cap: N | None, used: N, left: Decimal | float | None) -> N | None:
+    if cap is None or left is None:
+        return cap
+    return min(cap, used + type(cap)(left))
+
+
+def _whole_part(left: Decimal | float | None, part: Fraction, later: int) -> int | None:
+    if left is None:
+        return None
+    whole = int(left)
+    rounded = (2 * whole * part.numerator + part.denominator) // (2 * part.denominator)
+    return min(whole, max(1, min(rounded, whole - later)))
+
+
+def _part_of_money(left: Decimal, part: Fraction) -> Decimal:
+    """Exact where it is all; else what rounding takes off is left for others."""
+    if part == 1:
+        return left
+    many = _TO_SIX_DIGITS.multiply(left, Decimal(part.numerator))
+    return _TO_SIX_DIGITS.divide(many, Decimal(part.denominator))

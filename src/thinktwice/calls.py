@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from thinktwice.booking import FREE
-from thinktwice.budget import Need
+from thinktwice.budget import Limit, Need
 from thinktwice.errors import BudgetExceeded
 from thinktwice.sample import Sample, Usage
 from thinktwice.sampling import as_source
@@ -45,12 +45,14 @@ async def complete(
         max_tokens=source.output_cap(options),
         options=options,
         role=role,
+        leaving=False,
     )
+    booking.sampler = source.function
     try:
-        async with scope.working():
+        async with scope.working(booking):
             return await _sent(booking, source, prompt, options)
     finally:
-        if not booking.begun:  # recalled while it queued: it costs nothing
+        if not booking.begun:  # it was not sent: it costs nothing
             booking.withdraw()
 
 
@@ -61,10 +63,12 @@ async def _sent(
         with booking:
             completion = await source.complete(prompt, options, booking.late)
     except asyncio.CancelledError as error:
-        booking.settle(status="cancelled" if source.recallable else "abandoned", error=error)
+        if booking.begun:  # else it queued for a replica
+            booking.settle(status="cancelled" if source.recallable else "abandoned", error=error)
         raise
     except BaseException as error:
-        booking.settle(status="error", error=error)
+        if booking.begun:  # else there was no replica to send it to
+            booking.settle(status="error", error=error)
         raise
     usage = completion.usage
     if usage is None and booking.scope.ledger.capped:  # a cap must bind even where nobody counts
@@ -103,11 +107,25 @@ async def call(
 
 
 async def reserve(
-    scope: Scope, source: Source[P, T], prompt: P, options: Options, verifier: object = None
+    scope: Scope,
+    source: Source[P, T],
+    prompt: P,
+    options: Options,
+    verifier: object = None,
+    *,
+    wait: bool = True,
 ) -> list[Lease]:
     """Hold what a sample may cost before it is drawn, and what judging it may cost.
 
     A sample whose calls report themselves holds a place for the first of them.
+
+    Args:
+        scope: The sample.
+        source: What is sampled.
+        prompt: The input.
+        options: Settings of the call.
+        verifier: Judges the sample.
+        wait: Wait while something in flight could make room.
 
     Returns:
         What is held for each call that judges it; nothing without a verifier that makes calls.
@@ -121,9 +139,9 @@ async def reserve(
     needs = [need]
     if calls := getattr(verifier, "calls", 0):
         needs += [_share(scope, need, verifier, prompt, cap)] * calls
-    got = await scope.ledger.acquire(*needs)
+    got = await scope.ledger.acquire(*needs) if wait else scope.ledger.reserve(*needs)
     if not isinstance(got, list):
-        raise BudgetExceeded(got)
+        raise BudgetExceeded(got if isinstance(got, Limit) else got.limit)
     scope.hold(got[0])
     for share in got[1:]:
         share.rest()  # its draw is what makes progress: while that waits, this gives nothing back

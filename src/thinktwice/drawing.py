@@ -13,17 +13,19 @@ from thinktwice import telemetry
 from thinktwice.account import now
 from thinktwice.answers import key_function
 from thinktwice.calls import complete, reserve
-from thinktwice.errors import BudgetExceeded, UsageError, status_of
+from thinktwice.errors import BudgetExceeded, UsageError, http_status, status_of
 from thinktwice.ledger import Ledger
 from thinktwice.nursery import Nursery
 from thinktwice.sample import Completion, Sample, Verdict, finish_meaning
-from thinktwice.scope import Scope, current_scope, entered, ledger_around
+from thinktwice.scope import Scope, current_scope, entered
+from thinktwice.workflow import ledger_around
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Hashable, Sequence
 
     from thinktwice.account import Lease
     from thinktwice.budget import Budget, Limit
+    from thinktwice.draws import Draw
     from thinktwice.entry import Role, Status, Total
     from thinktwice.limiter import Limiter
     from thinktwice.protocols import Options, PriceSource, Prompting, Verifier
@@ -35,6 +37,7 @@ T = TypeVar("T")
 
 _REFUSED = frozenset({"content_filter", "refusal"})
 _CUT_SHORT = _REFUSED | {"incomplete", "length"}
+_TOO_MANY_REQUESTS = 429
 _NOTHING: Completion[None] = Completion(value=None)
 
 
@@ -59,6 +62,34 @@ class Setting(Generic[P]):
     prompting: Prompting[P] | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Request(Generic[P, T]):
+    """What one draw asks for.
+
+    Attributes:
+        source: What is sampled.
+        prompt: The input.
+        options: Settings of this draw, over those of the run.
+        verifier: Judges the sample.
+        partial: It is a step: one that max tokens cut short has an answer all the same.
+        variant: Name of the variant that it is drawn from.
+        draw: Its place among several.
+    """
+
+    source: Source[P, T]
+    prompt: P
+    options: Options | None = None
+    verifier: Verifier[P] | None = None
+    partial: bool = False
+    variant: str | None = None
+    draw: Draw | None = None
+
+    @property
+    def hedge(self) -> bool:
+        """It is one more than were asked for, as another straggles."""
+        return self.draw is not None and self.draw.hedge
+
+
 class Drawing(Generic[P, T]):
     """The state of a run, and the steps that `Run` puts together.
 
@@ -70,6 +101,7 @@ class Drawing(Generic[P, T]):
         samples: Finished draws so far, in order of arrival.
         verdicts: What verifiers said last, by index of the sample.
         launched: Draws started.
+        hedges: Those of them that were started in the slots of stragglers.
         exhausted: The budget that ended the drawing, once one has.
         warnings: What the caller should know.
         aloud: Those of them that become Python warnings.
@@ -96,6 +128,7 @@ class Drawing(Generic[P, T]):
         self.samples: list[Sample[T]] = []
         self.verdicts: dict[int, Verdict] = {}
         self.launched = 0
+        self.hedges: int = 0
         self._next = 0
         self.exhausted: Limit | None = None
         self.warnings: list[str] = []
@@ -110,33 +143,42 @@ class Drawing(Generic[P, T]):
         self._key = key_function(setting.key)
         self._ordinals: dict[Hashable, int] = {}
 
-    async def _draw(
-        self,
-        source: Source[P, T],
-        prompt: P,
-        options: Options | None,
-        verifier: Verifier[P] | None,
-        *,
-        partial: bool = False,
-    ) -> tuple[Sample[T], Verdict | None]:
-        expected = self._next
-        merged = self._options(options, expected)
-        scope = self._scope("sample", None)
-        share = await reserve(scope, source, prompt, merged, verifier)
+    async def _draw(self, request: Request[P, T]) -> tuple[Sample[T], Verdict | None]:
+        expected, verifier = self._next, request.verifier
+        options = self._options(request.options, expected)
+        draw = request.draw
+        scope = self._scope("sample", None, on_begun=None if draw is None else draw.begun)
+        share = await self._reserved(scope, request, options)
         scope.index, self._next = self._next, self._next + 1
         self.launched += 1
         if scope.index != expected:  # others were launched while it waited for money
-            merged = self._options(options, scope.index)
+            options = self._options(request.options, scope.index)
         verdict = None
         try:
-            sample = await self._sampled(scope, source, prompt, merged, partial=partial)
+            sample = await self._sampled(scope, request, options)
+            if draw is not None:
+                draw.ended()
             if verifier is not None and sample.error is None and sample.answer is not None:
                 with self._stopping():  # the sample is paid for: it stands without a verdict
-                    verdict = await self._verify(sample, verifier, prompt, share)
+                    verdict = await self._verify(sample, verifier, request.prompt, share)
         finally:
             for each in share:
                 each.release()
         return sample, verdict
+
+    async def _reserved(
+        self, scope: Scope, request: Request[P, T], options: Options
+    ) -> list[Lease]:
+        """Hold what the draw may cost; a hedge takes what is free, and waits for nothing."""
+        source, prompt, verifier = request.source, request.prompt, request.verifier
+        if not request.hedge:
+            return await reserve(scope, source, prompt, options, verifier)
+        self.ledger.make_room(1 + getattr(verifier, "calls", 0))
+        try:
+            return await reserve(scope, source, prompt, options, verifier, wait=False)
+        except BudgetExceeded:
+            source.history.latencies.return_hedge()
+            raise
 
     @contextmanager
     def _stopping(self) -> Generator[None]:
@@ -146,27 +188,18 @@ class Drawing(Generic[P, T]):
         except BudgetExceeded as error:
             self.exhausted = self.exhausted or error.limit
 
-    async def _sampled(
-        self,
-        scope: Scope,
-        source: Source[P, T],
-        prompt: P,
-        options: Options,
-        *,
-        partial: bool,
-    ) -> Sample[T]:
-        attributes = {telemetry.RUN_ID: self.id, telemetry.INDEX: scope.index or 0}
-        if len(self._sources) > 1:
-            attributes[telemetry.SAMPLER] = source.name
+    async def _sampled(self, scope: Scope, request: Request[P, T], options: Options) -> Sample[T]:
+        source = request.source
+        attributes = self._attributes(request, scope.index or 0)
         with entered(scope), self.recorder.span("thinktwice.sample", "CHAIN", attributes) as on:
             completion, error, started = None, None, now()
             try:
                 if source.leaf:
-                    completion = await complete(scope, source, prompt, options)
+                    completion = await complete(scope, source, request.prompt, options)
                 else:
                     async with scope.working():
                         started = now()
-                        completion = await source.complete(prompt, options)
+                        completion = await source.complete(request.prompt, options)
             except asyncio.CancelledError as cancelled:
                 if _recalled():
                     status: Status = "cancelled" if source.recallable else "abandoned"
@@ -180,18 +213,23 @@ class Drawing(Generic[P, T]):
                 error = raised
             total = self._end(scope, "error" if error else "ok", error)
             sample = self._made(
-                scope,
-                source,
-                completion,
-                error=error,
-                total=total,
-                seconds=now() - started,
-                abstains=_REFUSED if partial else _CUT_SHORT,
+                scope, request, completion, error=error, total=total, seconds=now() - started
             )
             telemetry.describe_sample(
                 on, sample, total, group=self._group(sample), arrival=len(self.samples) - 1
             )
         return sample
+
+    def _attributes(self, request: Request[P, T], index: int) -> dict[str, str | int]:
+        """Of the span of a sample."""
+        attributes: dict[str, str | int] = {telemetry.RUN_ID: self.id, telemetry.INDEX: index}
+        if len(self._sources) > 1:
+            attributes[telemetry.SAMPLER] = request.source.name
+        if request.variant is not None:
+            attributes[telemetry.VARIANT] = request.variant
+        if request.hedge:
+            attributes[telemetry.HEDGE] = True
+        return attributes
 
     async def _verify(
         self, sample: Sample[T], verifier: Verifier[P], prompt: P, share: Sequence[Lease]
@@ -225,15 +263,16 @@ class Drawing(Generic[P, T]):
     def _made(
         self,
         scope: Scope,
-        source: Source[P, T],
+        request: Request[P, T],
         completion: Completion[T] | None,
         *,
         error: Exception | None,
         total: Total,
         seconds: float,
-        abstains: frozenset[str],
     ) -> Sample[T]:
         """The sample, kept whatever its key does: it is paid for."""
+        source = request.source
+        abstains = _REFUSED if request.partial else _CUT_SHORT
         model, cached = _seen(scope) if not source.leaf or error else (source.model, False)
         known = completion if completion is not None else _NOTHING
         value, text = known.value, known.text
@@ -250,6 +289,7 @@ class Drawing(Generic[P, T]):
             answer=answer,
             text=value if text is None and isinstance(value, str) else text,
             logprobs=known.logprobs,
+            top_logprobs=known.top_logprobs,
             finish_reason=known.finish_reason,
             cached=known.cached or cached,
             usage=total.usage,
@@ -258,8 +298,10 @@ class Drawing(Generic[P, T]):
             model=known.model or model,
             error=error,
             sampler=source.name,
+            variant=request.variant,
         )
         self.samples.append(sample)
+        _remember(source, sample)
         if mistake is not None:
             raise mistake
         return sample
@@ -286,7 +328,13 @@ class Drawing(Generic[P, T]):
             self.recorder.count_sample(self._setting.strategy, status)
         return total
 
-    def _scope(self, role: Role, index: int | None, leases: Sequence[Lease] = ()) -> Scope:
+    def _scope(
+        self,
+        role: Role,
+        index: int | None,
+        leases: Sequence[Lease] = (),
+        on_begun: Callable[[], None] | None = None,
+    ) -> Scope:
         return Scope(
             strategy=self._setting.strategy,
             role=role,
@@ -296,6 +344,7 @@ class Drawing(Generic[P, T]):
             prices=self._setting.prices,
             recorder=self.recorder,
             leases=leases,
+            on_begun=on_begun,
         )
 
     def _options(self, options: Options | None, index: int) -> Options:
@@ -313,6 +362,14 @@ class Drawing(Generic[P, T]):
         except KeyError:
             remedy = f"this run has the samplers {', '.join(self._sources)}"
             raise UsageError("sampler", sampler, remedy) from None
+
+
+def _remember(source: Source[P, T], sample: Sample[T]) -> None:
+    """For the stragglers of later runs."""
+    if sample.error is None and not sample.cached:
+        source.history.latencies.add(sample.seconds)
+    elif sample.error is not None and http_status(sample.error) == _TOO_MANY_REQUESTS:
+        source.history.latencies.pause(now())
 
 
 def _checked(verdict: object) -> Verdict:

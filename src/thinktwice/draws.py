@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from thinktwice.errors import BudgetExceeded
 
@@ -24,16 +24,73 @@ class Plan:
     """What decides about launching and ending; pure.
 
     Attributes:
-        total: Draws at most.
+        total: Draws that are handed over at most.
         room: How many may be under way as things stand.
         until: Whether to end.
         wakes: Clock times at which to ask `until` again.
+        hedging: When a draw is a straggler, and whether to launch another in its slot; None if
+            stragglers are waited for.
     """
 
     total: int
     room: Callable[[], int]
     until: Callable[[], bool] | None = None
     wakes: tuple[float, ...] = ()
+    hedging: Hedging | None = None
+
+
+class Hedging(Protocol):
+    """What decides about stragglers."""
+
+    @property
+    def patience(self) -> float | None:
+        """Seconds after which a draw that begins now is a straggler; None if nobody can tell."""
+        ...
+
+    def take(self, fresh: int, *, long: bool) -> bool:
+        """Whether another draw may have the slot of a straggler.
+
+        Args:
+            fresh: Draws under way that are no stragglers.
+            long: It has taken at least twice the patience.
+        """
+        ...
+
+
+class Draw:
+    """One draw under way.
+
+    Attributes:
+        position: Which of the draws it is.
+        hedge: It is one more than were asked for, as the one at its position straggles.
+    """
+
+    def __init__(self, position: int, hedging: Hedging | None, *, hedge: bool = False) -> None:
+        """Launch it; it is no straggler before it has begun."""
+        self.position = position
+        self.hedge = hedge
+        self.overdue: Callable[[Draw], bool] | None = None
+        self._hedging = hedging
+        self._timer: asyncio.TimerHandle | None = None
+
+    def begun(self) -> None:
+        """It has got its place: from now on it may be a straggler."""
+        seconds = None if self._hedging is None else self._hedging.patience
+        if seconds is not None and self._timer is None:
+            self._set(seconds)
+
+    def ended(self) -> None:
+        """It has got its reply."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _set(self, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(seconds, self._ring, seconds)
+
+    def _ring(self, seconds: float) -> None:
+        if self.overdue is not None and self.overdue(self):
+            self._set(seconds)  # to be looked at again
 
 
 class Draws(Generic[X]):
@@ -42,20 +99,26 @@ class Draws(Generic[X]):
     Attributes:
         exhausted: The budget that ended the drawing, if one did.
         positions: Which of the prompts a sample was drawn from, by the sample's index.
+        hedges: Draws launched in the slots of stragglers.
     """
 
     def __init__(
-        self, work: Callable[[int], Awaitable[X]], plan: Plan, nursery: Nursery, ledger: Ledger
+        self, work: Callable[[Draw], Awaitable[X]], plan: Plan, nursery: Nursery, ledger: Ledger
     ) -> None:
         """Launch nothing yet: that begins with the iteration."""
         self.exhausted: Limit | None = None
         self.positions: dict[int, int] = {}
+        self.hedges: int = 0
         self._work = work
         self._plan = plan
         self._nursery = nursery
         self._ledger = ledger
         self._launched = 0
+        self._handed = 0
         self._pending = 0
+        self._late: dict[Draw, int] = {}  # stragglers that keep their slots: how often it was late
+        self._hedged: set[Draw] = set()
+        self._behind: deque[int] = deque()
         self._ready: deque[X] = deque()
         self._fatal: BaseException | None = None
         self._news = asyncio.Event()
@@ -70,32 +133,71 @@ class Draws(Generic[X]):
         while True:
             if self._fatal is not None:
                 raise self._fatal
-            if self._plan.until is not None and self._plan.until():
+            if self._handed == self._plan.total or (
+                self._plan.until is not None and self._plan.until()
+            ):
                 raise StopAsyncIteration
             if self._ready:
+                self._handed += 1
                 return self._ready.popleft()
             if (limit := self._ledger.exhausted) is not None:
                 await self._cut(limit)
                 continue
             self._launch()
+            if self._ready or self._fatal is not None:  # under eager tasks a draw may end at once
+                continue
             if not self._pending:
                 raise StopAsyncIteration
             await self._wait()
 
     def _launch(self) -> None:
         plan = self._plan
-        while (
-            self._launched < plan.total and self.exhausted is None and self._pending < plan.room()
-        ):
-            self._nursery.start(self._one(self._launched))
-            self._launched += 1
+        while self.exhausted is None:
+            taken = self._pending - len(self._hedged)
+            if taken >= plan.room() and not self._give_up_a_slot():
+                return
+            if self._launched < plan.total:
+                draw = Draw(self._launched, plan.hedging)
+                self._launched += 1
+            elif self._behind:
+                draw = Draw(self._behind.popleft(), plan.hedging, hedge=True)
+            else:
+                return
+            draw.overdue = self._overdue
             self._pending += 1
+            self._nursery.start(self._one(draw))
 
-    async def _one(self, position: int) -> None:
+    def _give_up_a_slot(self) -> bool:
+        """Let another draw have the slot of a straggler, if there is one and that is allowed."""
+        hedging = self._plan.hedging
+        if hedging is None or not self._late:
+            return False
+        draw = next(iter(self._late))
+        fresh = self._pending - len(self._late) - len(self._hedged)
+        if not hedging.take(fresh, long=self._late[draw] > 1):
+            return False
+        del self._late[draw]
+        self._hedged.add(draw)
+        self._behind.append(draw.position)
+        self.hedges += 1
+        return True
+
+    def _overdue(self, draw: Draw) -> bool:
+        """Whether to ask again later: it keeps its slot so far."""
+        if draw in self._hedged:
+            return False
+        self._late[draw] = self._late.get(draw, 0) + 1
+        self._news.set()
+        return True
+
+    async def _one(self, draw: Draw) -> None:
         try:
-            self._ready.append(await self._work(position))
+            self._ready.append(await self._work(draw))
         except BudgetExceeded as error:
-            self.exhausted = self.exhausted or error.limit
+            if draw.hedge:
+                self.hedges -= 1
+            else:
+                self.exhausted = self.exhausted or error.limit
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is None or self._nursery.recalled(task):
@@ -106,6 +208,9 @@ class Draws(Generic[X]):
         except BaseException as error:  # noqa: BLE001 - raised again where the draws are awaited
             self._fatal = self._fatal or error
         finally:
+            draw.ended()
+            self._late.pop(draw, None)
+            self._hedged.discard(draw)
             self._pending -= 1
             self._news.set()
 

@@ -35,6 +35,7 @@ class Entry:
         usage: Its tokens; `usage.source` says who counted.
         cost: USD; None while unpriced.
         seconds: Latency, without queueing.
+        queued: Seconds that it waited for limiters before it left.
         model: The model called.
         provider: Who serves it.
         sample: Index of the sample it belongs to.
@@ -47,6 +48,7 @@ class Entry:
     usage: Usage = field(default=Usage())
     cost: Decimal | None = None
     seconds: float = 0.0
+    queued: float = 0.0
     model: str | None = None
     provider: str | None = None
     sample: int | None = None
@@ -71,6 +73,7 @@ class Total:
         cost: Their cost in USD as far as known; None when none is.
         unpriced: How many have no known cost: `cost` is complete when this is 0.
         seconds: Their latencies added up (not the wall-clock time).
+        queued: Their waiting for limiters added up, in seconds.
     """
 
     calls: int = 0
@@ -78,6 +81,7 @@ class Total:
     cost: Decimal | None = None
     unpriced: int = 0
     seconds: float = 0.0
+    queued: float = 0.0
 
     @classmethod
     def of(cls, entries: Iterable[Entry]) -> Total:
@@ -93,4 +97,17 @@ class Total:
             cost=sum(costs, ZERO) if costs or not kept else None,
             unpriced=len(kept) - len(costs),
             seconds=sum(entry.seconds for entry in kept),
+            queued=sum((entry.queued for entry in kept), 0.0),
+        )
+
+    def __add__(self, other: Total) -> Total:
+        """The sum of both."""
+        costs = [cost for cost in (self.cost, other.cost) if cost is not None]
+        return Total(
+            calls=self.calls + other.calls,
+            usage=self.usage + other.usage,
+            cost=sum(costs, ZERO) if costs else None,
+            unpriced=self.unpriced + other.unpriced,
+            seconds=self.seconds + other.seconds,
+            queued=self.queued + other.queued,
         )

@@ -4,6 +4,7 @@ ThinktwiceError                               any; `result` has what was paid fo
 + UsageError(ValueError)                      the caller's mistake: names parameter, value, remedy
 + RunError(RuntimeError)                      a run gave no answer
   - BudgetExceeded                            nothing affordable, or cut off before a first answer
+  - CircuitOpen                               every replica of a pool is out: nothing was sent
   - AllSamplesFailed(ExceptionGroup)          every draw failed, of several causes
 
 `str(error)` holds types, statuses and counts, and never a prompt, a completion or a provider's
@@ -14,14 +15,17 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import suppress
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from thinktwice.budget import Limit
     from thinktwice.ledger import Ledger
     from thinktwice.result import Result
+
+
+_HTTP_STATUSES: Final = range(100, 600)
 
 
 class ThinktwiceWarning(UserWarning):
@@ -86,6 +90,30 @@ class BudgetExceeded(RunError):  # noqa: N818 - the field's name for it
         return type(self), (self.limit,)
 
 
+class CircuitOpen(RunError):  # noqa: N818 - the field's name for it
+    """A call that was not sent, since every replica has failed and is not to be tried yet.
+
+    Attributes:
+        seconds: Until one of them is tried again; 0 while a call is trying one.
+    """
+
+    def __init__(self, causes: Sequence[str], seconds: float) -> None:
+        """Say why they are out.
+
+        Args:
+            causes: Type and status of the last error of each.
+            seconds: Until one of them is tried again.
+        """
+        self.causes = tuple(causes)
+        self.seconds = seconds
+        again = f"one is tried again in {seconds:.1f} s" if seconds else "one is being tried now"
+        super().__init__(f"all {len(self.causes)} replicas are out: {_counted(causes)}; {again}")
+
+    def __reduce__(self) -> tuple[type[CircuitOpen], tuple[tuple[str, ...], float]]:
+        """Pickle what it was made of."""
+        return type(self), (self.causes, self.seconds)
+
+
 class AllSamplesFailed(RunError, ExceptionGroup[Exception]):  # noqa: N818 - as above
     """Every sample failed, and not all with the same type of exception."""
 
@@ -124,12 +152,14 @@ def attach(error: BaseException, result: Result[object]) -> None:
 
 
 def http_status(error: BaseException) -> int | None:
-    """The HTTP status that a client attached to its exception; None without one."""
-    try:
-        status = getattr(error, "status_code", None) or getattr(error, "status", None)
-    except Exception:  # noqa: BLE001 - a property of somebody's exception broke
-        return None
-    return status if isinstance(status, int) else None
+    """The HTTP status that a client attached to its exception or its response; None without one."""
+    with suppress(Exception):  # a property of somebody's exception broke
+        for holder in (error, getattr(error, "response", None)):
+            for name in ("status_code", "status", "code"):
+                status = getattr(holder, name, None)
+                if type(status) is int and status in _HTTP_STATUSES:
+                    return status
+    return None
 
 
 def status_of(error: BaseException) -> str:
@@ -140,9 +170,11 @@ def status_of(error: BaseException) -> str:
 
 def describe_causes(causes: Sequence[BaseException]) -> str:
     """Count the causes by type and status, without their texts."""
-    counts = Counter(status_of(cause) for cause in causes)
-    listed = ", ".join(f"{count} x {name}" for name, count in counts.most_common())
-    return f"all {len(causes)} samples failed: {listed}"
+    return f"all {len(causes)} samples failed: {_counted(map(status_of, causes))}"
+
+
+def _counted(names: Iterable[str]) -> str:
+    return ", ".join(f"{count} x {name}" for name, count in Counter(names).most_common())
 
 
 def _short(value: object) -> str:

@@ -7,22 +7,22 @@ whatever the latencies. With `tau` = 0 all of them start at once.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 from thinktwice.errors import UsageError
-from thinktwice.tally import Tally
+from thinktwice.stop.tally import Tally
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterator
+    from collections.abc import Callable, Hashable, Iterator
 
-    from thinktwice.algebra import Stop
+    from thinktwice.stop.algebra import Stop
 
-TAU = {"cost": 1.0, "balanced": 0.5, "latency": 0.0}
+TAU = {"cost": 1.0, "balanced": 0.5, "latency": 0.0, "shortest": 0.0}
 """Least chance of being needed that launches a call, by what is preferred."""
 
-Preference = Literal["cost", "balanced", "latency"]
+Preference = Literal["cost", "balanced", "latency", "shortest"]
 
 _ROUNDING = 1e-12
 
@@ -44,8 +44,47 @@ def tau_of(prefer: Preference | float, *, recallable: bool = True) -> float:
         return TAU[prefer]
     if isinstance(prefer, int | float) and not isinstance(prefer, bool) and 0 <= prefer <= 1:
         return float(prefer)
-    remedy = "give 'cost', 'balanced', 'latency' or a number in [0, 1]"
+    remedy = "give 'cost', 'balanced', 'latency', 'shortest' or a number in [0, 1]"
     raise UsageError("prefer", prefer, remedy)
+
+
+def hedges(prefer: Preference | float, tau: float) -> bool:
+    """Whether stragglers are hedged: where waste is accepted, and slow answers are wanted."""
+    return tau < 1 and prefer != "shortest"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pace:
+    """When to launch and when to end, for one ballot under one rule.
+
+    Attributes:
+        rule: The stop rule, with whatever it is evaluated with.
+        tally: The ballot as it stands.
+        tau: As in `in_flight`.
+        warm_first: Launch one call, and no other before it has finished.
+        waiting: How many draws have finished and are not counted yet.
+    """
+
+    rule: Stop
+    tally: Callable[[], Tally]
+    tau: float
+    warm_first: bool = False
+    waiting: Callable[[], int] = lambda: 0
+
+    def in_flight(self) -> int:
+        """How many calls may be in flight."""
+        tally, waiting = self.tally(), self.waiting()
+        if self.warm_first and not tally.finished and not waiting:
+            return 1
+        return in_flight(tally, self.rule, tau=self.tau) - waiting
+
+    def needed(self) -> int:
+        """Fewest further draws that could end the ballot."""
+        return in_flight(self.tally(), self.rule, tau=1.0)
+
+    def over(self) -> bool:
+        """The rule has fired."""
+        return self.rule.fired(self.tally()) is not None
 
 
 def in_flight(tally: Tally, rule: Stop, *, tau: float) -> int:
@@ -66,9 +105,9 @@ def in_flight(tally: Tally, rule: Stop, *, tau: float) -> int:
     if not tally.remaining:
         return 0
     if rule.counts_only:
-        return _by_counts(
-            rule, tau, tally.n, tally.finished, tally.leader, tally.runner_up, tally.max_weight
-        )
+        votes = tally.leader, tally.runner_up
+        unit = tally.max_weight
+        return _by_counts(rule, tau, tally.n, tally.finished, *votes, tally.weighted, unit)
     if rule.fired(tally) is not None:
         return 0
     return _by_tally(rule, tau, replace(tally, seconds=0.0) if tally.seconds else tally)
@@ -76,10 +115,17 @@ def in_flight(tally: Tally, rule: Stop, *, tau: float) -> int:
 
 @lru_cache(maxsize=1 << 16)
 def _by_counts(  # noqa: PLR0917 - the arguments are the key of the cache
-    rule: Stop, tau: float, n: int, finished: int, leader: float, runner_up: float, unit: float
+    rule: Stop,
+    tau: float,
+    n: int,
+    finished: int,
+    leader: float,
+    runner_up: float,
+    weighted: bool,  # noqa: FBT001
+    unit: float,
 ) -> int:
     counts = tuple(votes for votes in (leader, runner_up) if votes)
-    tally = Tally(n, counts, finished, max_weight=unit)
+    tally = Tally(n, counts, finished, weighted=weighted, max_weight=unit)
     return 0 if rule.fired(tally) is not None else _needed(tally, rule, tau)
 
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from thinktwice.account import NO_CAPS, Account, Lease, Refusal, Slot, Sums, now
+from thinktwice.account import NO_CAPS, Account, now
 from thinktwice.entry import ZERO, Total, dollars
+from thinktwice.lease import Lease, Refusal, Slot, Sums
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,7 +27,12 @@ class Ledger:
     """Append-only record of every call of a run and of all runs below it, and the caps on them.
 
     Thread-safe. Iterate `entries`; read `total`, `by_role`, `reported`, `estimated`, `remaining`.
+
+    Attributes:
+        name: Of a step of a workflow; else None.
     """
+
+    name: str | None = None
 
     def __init__(
         self,
@@ -89,25 +95,16 @@ class Ledger:
     @property
     def deadline(self) -> float | None:
         """When the first of the time caps around here ends, on the event loop's clock."""
-        ends = [
-            each.started + each.budget.seconds
-            for each in self._account.chain
-            if each.budget.seconds is not None
-        ]
-        return min(ends, default=None)
+        return self._account.ends
 
     @property
     def remaining(self) -> Mapping[Kind, Decimal | float]:
-        """What is left of each cap that is set here or around here, reservations taken off."""
-        left: dict[Kind, Decimal | float] = {}
+        """What is left of each cap that is set here or around here.
+
+        Reservations are taken off, and what is set apart for others.
+        """
         with self._account.lock:
-            for account in self._account.chain:
-                for kind, cap, spent, held in account.caps():
-                    free = max(cap - spent - held, cap - cap)
-                    left[kind] = min(left.get(kind, free), free)
-        if self.deadline is not None:
-            left["seconds"] = max(0.0, self.deadline - now())
-        return left
+            return self._account.left(now() if self._ended is None else self._ended)
 
     @property
     def enforcement(self) -> Mapping[Kind, Level]:
@@ -141,6 +138,14 @@ class Ledger:
     def capped(self) -> bool:
         """A cap on tokens or money binds here, so that the worst case of a call matters."""
         return self._account.capped
+
+    @property
+    def step_around(self) -> str | None:
+        """Name of the innermost step of a workflow that this belongs to, if there is one."""
+        each: Ledger | None = self
+        while each is not None and each.name is None:
+            each = each.parent
+        return None if each is None else each.name
 
     def bound_by(self, limit: Limit) -> bool:
         """The limit is one of this ledger's or of one around it."""
@@ -180,13 +185,25 @@ class Ledger:
 
     def typical(self, kind: str) -> tuple[Usage, Decimal | None] | None:
         """Usage and cost of the 95th percentile of the calls of a kind; None before the first."""
-        return self._account.typical(kind)
+        return self._account.sizes.typical(kind)
 
     def uncount(self) -> None:
         """Lift a default cap on calls: a run works inside a sampler that was taken for one call."""
         with self._account.lock:
             if self._implied:
                 self.budget = self._account.budget = replace(self.budget, calls=None)
+
+    def make_room(self, calls: int) -> None:
+        """Raise a default cap on calls, for a draw in the place of one that straggles."""
+        with self._account.lock:
+            if self._implied and self.budget.calls is not None:
+                raised = replace(self.budget, calls=self.budget.calls + calls)
+                self.budget = self._account.budget = raised
+
+    def forget(self) -> None:
+        """Drop the entries, and keep what they took of the caps: for one that is never closed."""
+        with self._account.lock:
+            self._account.slots.clear()
 
     def close(self) -> None:
         """Stop the clock: the run is over."""
@@ -211,17 +228,31 @@ class Ledger:
 
     def __repr__(self) -> str:
         """One line without content."""
-        return f"<Ledger: {self}>"
+        return f"<{type(self).__name__}: {self}>"
 
     def __str__(self) -> str:
         """Calls, tokens, money, wall-clock seconds."""
+        return self._line(NO_CAPS)
+
+    def _line(self, caps: Budget) -> str:
+        """What was spent, and of which caps."""
         total = self.total
+        calls = f"{total.calls} launched"
+        if caps.calls is not None:
+            calls = f"{total.calls} of {caps.calls} calls"
         tokens = total.usage.total_tokens
         counted = "tokens unknown" if tokens is None and total.calls else f"{tokens or 0:,} tokens"
+        if caps.tokens is not None:
+            counted = counted.removesuffix(" tokens") + f" of {caps.tokens:,} tokens"
         money = dollars(total.cost)
         if total.unpriced and total.cost is not None:
             money += f" + {total.unpriced} unpriced"
-        return f"{total.calls} launched, {counted}, {money}, {self.seconds:.1f} s"
+        if caps.money is not None:
+            money += f" of {dollars(caps.money)}"
+        seconds = f"{self.seconds:.1f}"
+        if caps.seconds is not None:
+            seconds += f" of {caps.seconds:.1f}"
+        return f"{calls}, {counted}, {money}, {seconds} s"
 
     def to_html(self) -> str:
         """A table by role, for notebooks."""

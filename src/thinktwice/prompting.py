@@ -51,13 +51,14 @@ def prompting_for(prompt: P) -> Prompting[P]:
     """
     if isinstance(prompt, str):
         return cast("Prompting[P]", TextPrompting())
-    if _is_conversation(prompt):
+    if is_conversation(prompt):
         return cast("Prompting[P]", MessagesPrompting())
     remedy = "pass one with revise() and extend(): inputs other than str and chat messages differ"
     raise UsageError("prompting", None, remedy)
 
 
-def _is_conversation(prompt: object) -> bool:
+def is_conversation(prompt: object) -> bool:
+    """Whether it is a list of chat messages, each a mapping."""
     if not isinstance(prompt, Sequence) or isinstance(prompt, str | bytes):
         return False
     messages = cast("Sequence[object]", prompt)

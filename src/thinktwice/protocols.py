@@ -57,6 +57,7 @@ class SamplerTraits(Protocol):
         passthrough: Exception types that are control flow and leave the run unwrapped (()).
         leaf: False when its calls report themselves from within, as a chain or a strategy does
             (True).
+        recallable: False when it is async, and what it waits for cannot be cancelled (True).
     """
 
     model: str | None
@@ -64,6 +65,7 @@ class SamplerTraits(Protocol):
     max_tokens: int | None
     passthrough: tuple[type[Exception], ...]
     leaf: bool
+    recallable: bool
 
 
 @runtime_checkable

@@ -44,6 +44,14 @@ UNJUDGED = (
     "the errors of the verifier"
 )
 NONE_PASSED = "no sample passed the exact verifier: this is the most frequent answer of the rest"
+FAST_DIFFER = (
+    "some answers of this sampler come faster than others, so votes are counted in launch order, "
+    "which is fair and slower: say count='launch', or prefer='cost', which counts so anyway"
+)
+UNWEIGHTED = (
+    "no sample has a confidence, so all votes weigh the same: ask the provider for "
+    "log-probabilities (such as logprobs=True, top_logprobs=20), or check confidence= or weight="
+)
 CUT = "a budget cut the run short: this is the best answer so far, result.stopped_by says which cap"
 
 

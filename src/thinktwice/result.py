@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Hashable, Mapping
 
     from thinktwice.budget import Limit
     from thinktwice.ledger import Ledger
@@ -27,6 +27,8 @@ class Outcome(Generic[T_co]):
         settled: Probability that the full vote agrees, with the claim behind it.
         stopped_by: The rule that ended the run.
         used: Finished draws that took part in the decision; all of them if it does not say.
+        composed: The winner is a sample with another value in its place, put together of several.
+        shares: By path, the share of the votes that the winner's fields got.
     """
 
     winner: Sample[T_co] | None
@@ -34,6 +36,8 @@ class Outcome(Generic[T_co]):
     settled: Claim | None = None
     stopped_by: Stop | Limit | None = None
     used: int | None = None
+    composed: bool = False
+    shares: Mapping[str, float] = field(default_factory=dict[str, float])
 
     def __repr__(self) -> str:
         """One line without content."""
@@ -45,21 +49,26 @@ class Result(Generic[T_co]):
     """An answer, and all that was done and paid for to get it.
 
     Attributes:
-        value: The winning value, exactly as the sampler returned it; None when all abstained.
+        value: The winning value, exactly as the sampler returned it unless it was composed; None
+            when all abstained.
         answer: The key it was counted by.
-        winner: The winning sample.
+        winner: The winning sample; if its value was composed, the closest one with that value.
         samples: Every finished draw, in launch order, failed ones included.
         launched: Draws started, those recalled in flight included: what was paid for.
+        hedges: Those of them that were started in the slots of stragglers.
         used: Finished draws that took part in the decision. One that finished in the same instant
             as the deciding one is in `samples` and was not counted.
         verdicts: What verifiers said, in launch order of their samples.
-        agreement: Weighted share of the usable votes that the answer got; None without a vote.
+        agreement: Weighted share of the usable votes that the answer got; None without a vote. In a
+            vote on fields, that of the field with the least.
         settled: Probability that the full vote agrees, with the claim or why there is none.
         confidence: P(correct); None unless a calibration is loaded.
         stopped_by: The rule or the budget that ended the run.
         warnings: What the caller should know, without content.
         ledger: Every call with its tokens, cost and time.
         nested: Results of the strategies that ran inside the samples.
+        composed: The value is put together of several samples; none of them has all of it.
+        shares: In a vote on fields, the share of the votes that each got, by path.
     """
 
     value: T_co | None
@@ -68,6 +77,7 @@ class Result(Generic[T_co]):
     samples: tuple[Sample[T_co], ...]
     launched: int
     used: int
+    hedges: int = 0
     verdicts: tuple[Verdict, ...] = ()
     agreement: float | None = None
     settled: Claim | None = None
@@ -76,6 +86,8 @@ class Result(Generic[T_co]):
     warnings: tuple[str, ...] = ()
     ledger: Ledger
     nested: tuple[Result[object], ...] = field(default=())
+    composed: bool = False
+    shares: Mapping[str, float] = field(default_factory=dict[str, float])
 
     @property
     def cut(self) -> Limit | None:
@@ -86,11 +98,25 @@ class Result(Generic[T_co]):
 
     def __repr__(self) -> str:
         """One line without content."""
-        share = "" if self.agreement is None else f"agreement {self.agreement:.2f}, "
-        return (
-            f"<Result: {len(self.samples)} samples, {share}stopped by {self.stopped_by!r}, "
-            f"{self.ledger}>"
-        )
+        facts = [f"{len(self.samples)} samples"]
+        if self.composed:
+            facts.append("composed")
+        if self.agreement is not None:
+            of = (
+                f" in the least agreed of {len(self.shares)} fields" if len(self.shares) > 1 else ""
+            )
+            facts.append(f"agreement {self.agreement:.2f}{of}")
+        return f"<Result: {', '.join(facts)}, stopped by {self.stopped_by!r}, {self.ledger}>"
 
     def _repr_html_(self) -> str:
-        return f"<p>{html.escape(repr(self))}</p>{self.ledger.to_html()}"
+        return f"<p>{html.escape(repr(self))}</p>{self._shares_html()}{self.ledger.to_html()}"
+
+    def _shares_html(self) -> str:
+        """A table of the fields, the least agreed first."""
+        if not self.shares:
+            return ""
+        rows = "".join(
+            f"<tr><td>{html.escape(path)}</td><td>{share:.2f}</td></tr>"
+            for path, share in sorted(self.shares.items(), key=lambda each: each[1])
+        )
+        return f"<table><tr><th>field</th><th>agreement</th></tr>{rows}</table>"

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import math
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
-from thinktwice.drawing import Drawing
+from thinktwice.account import now
+from thinktwice.drawing import Drawing, Request
 from thinktwice.draws import Draws, Plan
 from thinktwice.errors import BudgetExceeded
 from thinktwice.nursery import Nursery
@@ -16,9 +18,13 @@ from thinktwice.prompting import prompting_for
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Sequence
 
+    from thinktwice.draws import Draw
+    from thinktwice.history import History, Latencies
+    from thinktwice.limiter import Limiter
     from thinktwice.protocols import Options, Prompting, Verifier
     from thinktwice.result import Outcome
     from thinktwice.sample import Sample, Verdict
+    from thinktwice.vary import Vary
 
 P = TypeVar("P")
 T = TypeVar("T")
@@ -45,6 +51,11 @@ class Run(Drawing[P, T]):
     def recallable(self) -> bool:
         """Calls in flight can be cancelled; those of a sync sampler cannot."""
         return all(source.recallable for source in self._sources.values())
+
+    @property
+    def history(self) -> History:
+        """What past runs tell about the sampler; about the first of several."""
+        return self._source(None).history
 
     @property
     def seconds(self) -> float:
@@ -86,7 +97,8 @@ class Run(Drawing[P, T]):
             BudgetExceeded: The budget does not afford it, or its time ran out.
         """
         asked = self.prompt if prompt is None else prompt
-        drawn = self._draw(self._source(sampler), asked, options, None)
+        request = Request(source=self._source(sampler), prompt=asked, options=options)
+        drawn = self._draw(request)
         return (await self._in_time(drawn))[0]
 
     async def verify(
@@ -114,6 +126,8 @@ class Run(Drawing[P, T]):
         in_flight: Callable[[], int] | None = None,
         until: Callable[[], bool] | None = None,
         wakes: Iterable[float] = (),
+        needed: Callable[[], int] | None = None,
+        vary: Vary | None = None,
     ) -> AsyncGenerator[Draws[tuple[Sample[T], Verdict | None]]]:
         """Draw several samples at once; iterate for `(sample, verdict)` in order of arrival.
 
@@ -131,9 +145,24 @@ class Run(Drawing[P, T]):
             in_flight: How many draws may be under way as things stand; asked after each arrival.
             until: Whether to end; asked after each arrival and at `wakes`.
             wakes: Seconds since the run began at which to ask `until` again.
+            needed: Fewest further draws that could end it, as things stand. With it, stragglers are
+                hedged: another draw takes the slot of one that takes far longer than the median,
+                if the others under way are too few to end it.
+            vary: Draws differ by prompt, temperature or sampler, in seeded random order.
         """
         inputs = [self.prompt] * (n or 0) if prompts is None else list(prompts)
-        source = self._source(sampler)
+        requests = [
+            Request(
+                source=self._source(sampler),
+                prompt=each,
+                options=options,
+                verifier=verifier,
+                partial=partial,
+            )
+            for each in inputs
+        ]
+        if vary is not None:
+            requests = self._varied(requests, vary)
 
         def room() -> int:
             if self.exhausted is not None:
@@ -141,22 +170,48 @@ class Run(Drawing[P, T]):
             wanted = len(inputs) if in_flight is None else in_flight()
             return min(wanted, self.max_concurrency)
 
-        async def work(position: int) -> tuple[Sample[T], Verdict | None]:
-            sample, verdict = await self._draw(
-                source, inputs[position], options, verifier, partial=partial
-            )
-            draws.positions[sample.index] = position
+        async def work(draw: Draw) -> tuple[Sample[T], Verdict | None]:
+            sample, verdict = await self._draw(replace(requests[draw.position], draw=draw))
+            draws.positions[sample.index] = draw.position
             return sample, verdict
 
         times = tuple(_clock_time(self.ledger.started, each) for each in wakes)
-        plan = Plan(total=len(inputs), room=room, until=until, wakes=times)
+        plan = Plan(
+            total=len(inputs),
+            room=room,
+            until=until,
+            wakes=times,
+            hedging=self._hedging(needed),
+        )
         async with Nursery() as nursery:
             draws = Draws(work, plan, nursery, self.ledger)
             try:
                 yield draws
             finally:
                 draws.close()
+                self.hedges += draws.hedges
                 self.exhausted = self.exhausted or draws.exhausted
+
+    def _varied(self, requests: Sequence[Request[P, T]], vary: Vary) -> list[Request[P, T]]:
+        """Each request as its variant has it."""
+        vary.check(self._sources)
+        return [
+            replace(
+                request,
+                source=request.source if each.sampler is None else self._source(each.sampler),
+                prompt=each.edited(request.prompt),
+                options={**(request.options or {}), **each.options},
+                variant=each.name,
+            )
+            for request, each in zip(requests, vary.variants(len(requests)), strict=True)
+        ]
+
+    def _hedging(self, needed: Callable[[], int] | None) -> _Hedging | None:
+        """Stragglers can be told where all calls are of one sampler, and hedged where recalled."""
+        sources = list(self._sources.values())
+        if needed is None or len(sources) > 1 or not self.recallable or sources[0].draws > 1:
+            return None
+        return _Hedging(sources[0].history.latencies, self._limiters, needed)
 
     async def _in_time(self, work: Coroutine[object, object, X]) -> X:
         """Await one draw or check, cut off where the time of the budget ends."""
@@ -172,6 +227,26 @@ class Run(Drawing[P, T]):
         except BudgetExceeded as error:
             self.exhausted = self.exhausted or error.limit
             raise
+
+
+class _Hedging:
+    """Hedges while stragglers are few, the provider is not overloaded, and nothing else helps."""
+
+    def __init__(
+        self, latencies: Latencies, limiters: Sequence[Limiter], needed: Callable[[], int]
+    ) -> None:
+        self._latencies = latencies
+        self._limiters = limiters
+        self._needed = needed
+
+    @property
+    def patience(self) -> float | None:
+        return self._latencies.patience
+
+    def take(self, fresh: int, *, long: bool) -> bool:
+        if fresh >= self._needed() or any(limiter.congested for limiter in self._limiters):
+            return False
+        return self._latencies.take_hedge(now(), long=long)
 
 
 def _clock_time(started: float, seconds: float) -> float:

@@ -86,6 +86,8 @@ class Completion(Generic[T_co]):
         provider: Who serves the model ("openai", "local", ...), for prices and spans.
         finish_reason: "stop", "length", "content_filter", "tool_calls", as the provider says.
         logprobs: Natural-log probability of each sampled token, in order.
+        top_logprobs: Those of the most probable tokens at each position, the sampled one among
+            them or not; as many as the provider was asked for.
         cached: The answer came from a cache of the caller's: it cost nothing.
         raw: The provider's own response object.
     """
@@ -97,6 +99,7 @@ class Completion(Generic[T_co]):
     provider: str | None = None
     finish_reason: str | None = None
     logprobs: tuple[float, ...] | None = None
+    top_logprobs: tuple[tuple[float, ...], ...] | None = None
     cached: bool = False
     raw: object = None
 
@@ -116,6 +119,7 @@ class Sample(Generic[T_co]):
         answer: The key that votes are counted by; None abstains.
         text: The text that was generated, if there is one.
         logprobs: Natural-log probability of each sampled token.
+        top_logprobs: Those of the most probable tokens at each position.
         finish_reason: Why generation ended, as the provider says.
         cached: The value came from a cache and cost nothing.
         usage: Tokens of all calls below this sample.
@@ -124,6 +128,7 @@ class Sample(Generic[T_co]):
         model: The model that answered; None if several did or it is not known.
         error: What the sampler raised.
         sampler: Name of the sampler in a run with several.
+        variant: Name of the variant it was drawn from, in a run that varies its draws.
     """
 
     index: int
@@ -131,6 +136,7 @@ class Sample(Generic[T_co]):
     answer: Hashable | None = None
     text: str | None = None
     logprobs: tuple[float, ...] | None = None
+    top_logprobs: tuple[tuple[float, ...], ...] | None = None
     finish_reason: str | None = None
     cached: bool = False
     usage: Usage = field(default=Usage())
@@ -139,6 +145,7 @@ class Sample(Generic[T_co]):
     model: str | None = None
     error: Exception | None = None
     sampler: str | None = None
+    variant: str | None = None
 
     @property
     def mean_logprob(self) -> float | None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from thinktwice.errors import UsageError
+from thinktwice.history import History, history_of
 from thinktwice.sample import Completion
 from thinktwice.threads import in_thread
 
@@ -29,7 +30,8 @@ class Source(Generic[P, T]):
     Attributes:
         name: Its name among several, else its model's or its own.
         function: The callable.
-        recallable: Async, so that a call in flight can be cancelled.
+        asynchronous: Its calls run on the event loop, and not on a thread.
+        recallable: A call in flight can be cancelled.
         takes_options: "keyword", "positional" or "" if the callable takes the prompt alone.
         model: Model behind it.
         provider: Who serves it.
@@ -41,6 +43,7 @@ class Source(Generic[P, T]):
 
     name: str
     function: Callable[..., object]
+    asynchronous: bool
     recallable: bool
     takes_options: str
     model: str | None
@@ -70,7 +73,7 @@ class Source(Generic[P, T]):
             )
             raise UsageError("options", dict(options), remedy)
         call = self._bound(prompt, options)
-        if self.recallable:
+        if self.asynchronous:
             returned = await cast("Awaitable[object]", call())
         else:
             told = None if late is None else partial(_tell, late)
@@ -78,6 +81,11 @@ class Source(Generic[P, T]):
             if inspect.isawaitable(returned):
                 returned = await returned
         return as_completion(cast("Completion[T] | T", returned))
+
+    @cached_property
+    def history(self) -> History:
+        """What past runs tell about it."""
+        return history_of(self.function)
 
     def output_cap(self, options: Options) -> int | None:
         """Output tokens of one call at most, by its options, else by the sampler."""
@@ -114,10 +122,12 @@ def as_source(sampler: Sampler[P, T], name: str | None = None) -> Source[P, T]:
     control: type[BaseException] | Iterable[type[BaseException]] = getattr(
         sampler, "passthrough", ()
     )
+    asynchronous = _is_async(sampler)
     return Source(
         name=name or model or own,
         function=sampler,
-        recallable=_is_async(sampler),
+        asynchronous=asynchronous,
+        recallable=asynchronous and getattr(sampler, "recallable", True),
         takes_options=_takes_options(sampler),
         model=model if isinstance(model, str) else None,
         provider=getattr(sampler, "provider", None),

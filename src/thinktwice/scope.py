@@ -8,22 +8,28 @@ variable, so that a judge, a nested run and a chain all find it.
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 from thinktwice.account import Refusal
 from thinktwice.booking import FREE, Booking, current_booking
-from thinktwice.budget import Budget, Need
+from thinktwice.budget import Need
 from thinktwice.errors import BudgetExceeded, RunError, UsageError
 from thinktwice.ledger import Ledger
-from thinktwice.limiter import Slots
+from thinktwice.limiter.passage import first_size
+from thinktwice.limiter.slots import Idle, Working
 from thinktwice.sample import Usage
 from thinktwice.telemetry import NO_LEAF
 from thinktwice.tokens import has_media, text_of, upper_bound_tokens
+from thinktwice.workflow import (  # noqa: F401 - the package looks for two of them here
+    budget_scope,  # pyright: ignore[reportUnusedImport]
+    collect,  # pyright: ignore[reportUnusedImport]
+    spending,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
     from decimal import Decimal
 
     from thinktwice.account import Lease
@@ -36,9 +42,6 @@ if TYPE_CHECKING:
 _GONE = "the run has moved on without this sample: the call is not sent"
 
 _scope: ContextVar[Scope | None] = ContextVar("thinktwice_scope", default=None)
-_place: ContextVar[tuple[Scope, Slots] | None] = ContextVar("thinktwice_place", default=None)
-_budgeted: ContextVar[Ledger | None] = ContextVar("thinktwice_ledger", default=None)
-_collected: ContextVar[list[Result[object]] | None] = ContextVar("thinktwice_results", default=None)
 
 
 class Scope:
@@ -52,6 +55,8 @@ class Scope:
         limiters: Those that bind its calls, outermost first.
         nested: Results of the runs inside it.
         begun: It got its place: what it does may cost something.
+        request: The ledger of the outermost run: on whose behalf it waits for limiters.
+        queued: Seconds that it waited for limiters, of which no entry knows yet.
     """
 
     def __init__(
@@ -65,6 +70,7 @@ class Scope:
         prices: PriceSource,
         recorder: Recorder,
         leases: Sequence[Lease] = (),
+        on_begun: Callable[[], None] | None = None,
     ) -> None:
         """Open a scope.
 
@@ -77,7 +83,9 @@ class Scope:
             prices: What its calls cost.
             recorder: Writes its spans and metrics.
             leases: Held for its first calls.
+            on_begun: Called when it gets its place.
         """
+        self.on_begun = on_begun
         self.strategy = strategy
         self.role: Role = role
         self.index = index
@@ -90,7 +98,9 @@ class Scope:
         self._bookings: list[Booking] = []
         self.begun = False
         self._ended = False
-        self._outer = current_scope()
+        self._outer = outer = current_scope()
+        self.request: Ledger = ledger if outer is None else outer.request
+        self.queued = 0.0
         self._loop = asyncio.get_running_loop()
 
     @property
@@ -108,8 +118,11 @@ class Scope:
         options: Mapping[str, object] | None = None,
         role: Role | None = None,
         emitted: bool = False,
+        leaving: bool = True,
     ) -> Booking:
         """Reserve the worst case of one model call, waiting while others may give some back.
+
+        Then wait until the rates of the limiters let it go.
 
         Args:
             model: The model that will be asked.
@@ -119,6 +132,8 @@ class Scope:
             options: Settings of the call, for its span.
             role: What the call is for, if it is not what the scope is for.
             emitted: Somebody else opens a span for this call.
+            leaving: It leaves at once; else whoever books it holds its places in the limiters by
+                `working`, and waits for the rates there.
 
         Raises:
             BudgetExceeded: It does not fit, and nothing in flight could change that.
@@ -136,9 +151,30 @@ class Scope:
             raise RunError(_GONE)
         lease.wake()
         leaf = self.recorder.leaf(model, provider, options or {}, emitted=emitted)
-        booking = Booking(self, lease, role=role, model=model, provider=provider, leaf=leaf)
+        booking = Booking(
+            self,
+            lease,
+            role=role,
+            model=model,
+            provider=provider,
+            leaf=leaf,
+            size=first_size(self.limiters, prompt, max_tokens),
+        )
         self._bookings.append(booking)
+        if leaving:
+            await self._leave(booking)
         return booking
+
+    async def _leave(self, booking: Booking) -> None:
+        booking.queued, self.queued = self.queued, 0.0
+        try:
+            await booking.leave()
+        except BaseException:
+            booking.withdraw()
+            raise
+        if self.gone:  # on behalf of a thread, as above
+            booking.withdraw()
+            raise RunError(_GONE)
 
     async def _exchanged(self, lease: Lease | None, need: Need) -> Lease:
         """Another lease in the place of the one held for the first call, which ends either way."""
@@ -146,7 +182,7 @@ class Scope:
         try:
             got = self.ledger.reserve(need, instead=lease)
             if isinstance(got, Refusal):
-                async with _Idle(self):  # whoever waits for money must not keep others from work
+                async with Idle(self):  # whoever waits for money must not keep others from work
                     got = await self.ledger.acquire(need, instead=lease)
                     leases = got if isinstance(got, list) else []
         except BaseException:
@@ -176,13 +212,33 @@ class Scope:
             raise RunError(_GONE) from None
         return future.result()
 
-    def working(self) -> _Working:
-        """Hold a place in every limiter for a block, in place of one that the caller holds."""
-        return _Working(self)
+    def working(self, booking: Booking | None = None, also: Sequence[Limiter] = ()) -> Working:
+        """Hold a place in every limiter for a block, in place of one that the caller holds.
+
+        Args:
+            booking: The call that is made inside, if it is one: its latency starts when the rates
+                of the limiters have let it go.
+            also: Further limiters to hold a place in.
+        """
+        return Working(self, booking, also)
 
     def begin(self) -> None:
         """It got its place: what happens from now on may cost something."""
-        self.begun = True
+        if not self.begun:
+            self.begun = True
+            if self.on_begun is not None:
+                self.on_begun()
+
+    def provisional(self) -> list[Lease]:
+        """What it holds for a call of its own, and gives up when a run begins inside it.
+
+        The default cap of its run goes already: that took the sample for one call.
+        """
+        if self.ledger.parent is not None:
+            self.ledger.parent.uncount()
+        inside = current_booking()
+        own = [inside.lease] if inside is not None and inside.scope is self else []
+        return [*self._leases, *own]
 
     @asynccontextmanager
     async def lent(self) -> AsyncGenerator[None]:
@@ -193,7 +249,7 @@ class Scope:
         inside = current_booking()
         if inside is not None and inside.scope is self:
             inside.withdraw()
-        async with _Idle(self):
+        async with Idle(self):
             yield
 
     def price(
@@ -271,124 +327,27 @@ class Scope:
         return self.ledger.total
 
 
-class _Idle:
-    """A block in which the places that the running code holds are lent to others."""
-
-    __slots__ = ("_slots",)
-
-    def __init__(self, scope: Scope) -> None:
-        holder, slots = _place.get() or (None, None)
-        self._slots = slots if holder is scope else None
-
-    async def __aenter__(self) -> None:
-        if self._slots is not None:
-            self._slots.lend()
-
-    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if self._slots is not None:  # one that is cancelled makes no further call
-            cancelled = kind is not None and issubclass(kind, asyncio.CancelledError)
-            await self._slots.regain(wanted=not cancelled)
-
-
-class _Working:
-    """A block that holds a place in every limiter, and lends those of the running code."""
-
-    __slots__ = ("_idle", "_scope", "_slots", "_token")
-
-    def __init__(self, scope: Scope) -> None:
-        self._scope = scope
-        self._idle = _Idle(scope)
-        self._slots = Slots(scope.limiters)
-
-    async def __aenter__(self) -> None:
-        await self._idle.__aenter__()
-        self._token = _place.set((self._scope, self._slots))
-        try:
-            await self._slots.take()
-        except BaseException as error:
-            await self.__aexit__(type(error))
-            raise
-        self._scope.begin()
-
-    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._slots.close()
-        _place.reset(self._token)
-        await self._idle.__aexit__(kind)
-
-
 def current_scope() -> Scope | None:
     """The sample or verdict that the running code works for, if there is one."""
     return _scope.get()
 
 
-def ledger_around() -> Ledger | None:
-    """The innermost ledger that the running code spends from."""
-    scope = _scope.get()
-    return _budgeted.get() or (scope.ledger if scope else None)
-
-
-def report(result: Result[object]) -> None:
-    """Hand a finished result to the sample it belongs to, or to `collect`."""
-    scope, collected = _scope.get(), _collected.get()
-    if scope is not None:
-        scope.nested.append(result)
-    elif collected is not None:
-        collected.append(result)
-
-
 class entered:  # noqa: N801 - used as a function
     """Make a scope the current one for a block."""
 
-    __slots__ = ("_scope", "_tokens")
+    __slots__ = ("_scope", "_spending", "_token")
 
     def __init__(self, scope: Scope) -> None:
         self._scope = scope
+        self._spending = spending(scope)
 
     def __enter__(self) -> Scope:
         """Set the context variables."""
-        self._tokens = _scope.set(self._scope), _budgeted.set(None)
+        self._token = _scope.set(self._scope)
+        self._spending.__enter__()
         return self._scope
 
     def __exit__(self, *_: object) -> None:
         """Set them back."""
-        scope, budgeted = self._tokens
-        _budgeted.reset(budgeted)
-        _scope.reset(scope)
-
-
-@contextmanager
-def budget_scope(budget: Budget) -> Generator[Ledger]:
-    """Share one budget over all strategy calls of a block, sync and async, threads included.
-
-    Threads need a copy of the context (`asyncio.to_thread` and both frameworks' executors make
-    one).
-
-    Args:
-        budget: The caps; an enclosing scope binds too.
-
-    Yields:
-        The ledger: `remaining` says what is left.
-
-    Raises:
-        UsageError: It is no budget.
-    """
-    if not isinstance(budget, Budget):
-        raise UsageError("budget", budget, "give Budget(calls=, tokens=, cost=, seconds=)")
-    ledger = Ledger(budget, parent=ledger_around())
-    token = _budgeted.set(ledger)
-    try:
-        yield ledger
-    finally:
-        _budgeted.reset(token)
-        ledger.close()
-
-
-@contextmanager
-def collect() -> Generator[list[Result[object]]]:
-    """Gather the results of the outermost strategies of a block."""
-    results: list[Result[object]] = []
-    token = _collected.set(results)
-    try:
-        yield results
-    finally:
-        _collected.reset(token)
+        self._spending.__exit__()
+        _scope.reset(self._token)

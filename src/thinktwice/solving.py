@@ -16,9 +16,11 @@ from thinktwice.pricing import default_prices, load_list_prices
 from thinktwice.result import Outcome, Result
 from thinktwice.run import Run
 from thinktwice.sampling import as_sources
-from thinktwice.scope import current_scope, ledger_around, report
+from thinktwice.scope import current_scope
+from thinktwice.shadow import answered
 from thinktwice.strategy import Strategy
 from thinktwice.threads import in_thread, run_sync
+from thinktwice.workflow import ledger_around, report
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from thinktwice.pricing import Price
     from thinktwice.protocols import Options, PriceSource, Prompting, Sampler
     from thinktwice.sampling import Source
+    from thinktwice.shadow import Shadow
 
 P = TypeVar("P")
 T = TypeVar("T")
@@ -46,6 +49,7 @@ async def solve(
     prompting: Prompting[P] | None = None,
     on_exhausted: OnExhausted = "best",
     require_budget: bool = False,
+    shadow: Shadow | None = None,
 ) -> Result[T]:
     """Run a strategy over a sampler.
 
@@ -65,6 +69,8 @@ async def solve(
         on_exhausted: What to do when a budget cuts the run short: return the best answer so far, or
             raise `BudgetExceeded`, which carries it.
         require_budget: Refuse to run without a budget.
+        shadow: Draw one sample and return it at once, even one that abstains; run the strategy
+            behind a share of the requests, to see what it would change.
 
     Returns:
         The answer, the samples, and what was paid for. `value` is None where all abstained.
@@ -75,14 +81,29 @@ async def solve(
         AllSamplesFailed: Every sample failed, of several causes. Of one type of cause, an exception
             of that type is raised itself, with the result as its `thinktwice_result`.
     """
-    if on_exhausted not in {"best", "raise"}:
-        raise UsageError("on_exhausted", on_exhausted, "give 'best' or 'raise'")
-    if require_budget and budget is None and ledger_around() is None:
-        raise UsageError("budget", budget, "this run requires one: give budget=Budget(...)")
-    if not isinstance(budget, Budget | None):
-        raise UsageError("budget", budget, "give Budget(calls=, tokens=, cost=, seconds=)")
-    if not isinstance(strategy, Strategy):
-        raise UsageError("strategy", strategy, "give a strategy such as Vote(8)")
+    _check(strategy, budget, on_exhausted, require_budget=require_budget)
+    if shadow is not None:
+        outer = current_scope()
+        around = outer.prices if outer and prices is None else prices
+
+        async def once(given: P, chosen: Strategy, limiters: Sequence[Limiter]) -> Result[T]:
+            return await solve(
+                given,
+                sampler=sampler,
+                strategy=chosen,
+                budget=budget,
+                options=options,
+                max_concurrency=max_concurrency,
+                limiter=limiters,
+                prices=around,
+                prompting=prompting,
+                on_exhausted=on_exhausted,
+                require_budget=require_budget,
+            )
+
+        return await answered(
+            prompt, shadow=shadow, strategy=strategy, run=once, limiters=_several(limiter)
+        )
     if strategy.of is not None:
         sampler = _inside(strategy.of, sampler)
     sources = as_sources(sampler)
@@ -121,11 +142,13 @@ def solve_sync(
     prompting: Prompting[P] | None = None,
     on_exhausted: OnExhausted = "best",
     require_budget: bool = False,
+    shadow: Shadow | None = None,
 ) -> Result[T]:
     """`solve`, for code that is not async; works where an event loop is already running, too.
 
     A sync sampler runs on threads, which cannot be recalled: calls still under way when the run has
-    decided are abandoned, and settle late into their ledger entry.
+    decided are abandoned, and settle late into their ledger entry. What is run in a shadow is run
+    on a daemon thread.
     """
     return run_sync(
         lambda: solve(
@@ -140,8 +163,22 @@ def solve_sync(
             prompting=prompting,
             on_exhausted=on_exhausted,
             require_budget=require_budget,
+            shadow=shadow,
         )
     )
+
+
+def _check(
+    strategy: Strategy, budget: Budget | None, on_exhausted: OnExhausted, *, require_budget: bool
+) -> None:
+    if on_exhausted not in {"best", "raise"}:
+        raise UsageError("on_exhausted", on_exhausted, "give 'best' or 'raise'")
+    if require_budget and budget is None and ledger_around() is None:
+        raise UsageError("budget", budget, "this run requires one: give budget=Budget(...)")
+    if not isinstance(budget, Budget | None):
+        raise UsageError("budget", budget, "give Budget(calls=, tokens=, cost=, seconds=)")
+    if not isinstance(strategy, Strategy):
+        raise UsageError("strategy", strategy, "give a strategy such as Vote(8)")
 
 
 async def _executed(run: Run[P, T], strategy: Strategy, on_exhausted: OnExhausted) -> Result[T]:
@@ -190,13 +227,7 @@ async def _outcome(run: Run[P, T], strategy: Strategy) -> Outcome[T]:
         if run.exhausted is None:
             raise
         offered = run.offered or Outcome(winner=None)
-        return Outcome(
-            winner=offered.winner,
-            agreement=offered.agreement,
-            settled=offered.settled,
-            used=offered.used,
-            stopped_by=error.limit,
-        )
+        return replace(offered, stopped_by=error.limit)
 
 
 def _result(
@@ -220,6 +251,7 @@ def _result(
         winner=winner,
         samples=samples,
         launched=run.launched,
+        hedges=run.hedges,
         used=len(samples) if outcome.used is None else outcome.used,
         verdicts=tuple(run.verdicts[index] for index in sorted(run.verdicts)),
         agreement=outcome.agreement,
@@ -227,6 +259,8 @@ def _result(
         stopped_by=stopped_by,
         ledger=run.ledger,
         nested=tuple(run.nested),
+        composed=outcome.composed,
+        shares=outcome.shares,
         warnings=tuple(run.warnings),
     )
 

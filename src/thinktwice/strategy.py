@@ -5,9 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
-from thinktwice.algebra import Stop
 from thinktwice.answers import key_function
 from thinktwice.errors import UsageError
+from thinktwice.stop.algebra import Stop
+from thinktwice.vary import Vary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping
@@ -109,6 +110,7 @@ class Over(Generic[P, T]):
             value=result.value,  # type: ignore[arg-type] - None where all abstained, as everywhere
             text=winner.text if winner else None,
             logprobs=winner.logprobs if winner else None,
+            top_logprobs=winner.top_logprobs if winner else None,
             finish_reason=winner.finish_reason if winner else None,
             raw=result,
         )
@@ -160,6 +162,16 @@ def check_inside(of: Strategy | None) -> None:
     """
     if of is not None and not isinstance(of, Strategy):
         raise UsageError("of", of, "give the strategy inside, such as Vote(4), or None")
+
+
+def check_vary(vary: Vary | None) -> None:
+    """Refuse what says nothing of how draws differ.
+
+    Raises:
+        UsageError: As above.
+    """
+    if not isinstance(vary, Vary | None):
+        raise UsageError("vary", vary, "give Vary(prompts=, temperatures=, samplers=), or None")
 
 
 def check_stop(stop: Stop, n: int, *, scored: bool) -> None:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from opentelemetry.metrics import Counter, Histogram
-    from opentelemetry.trace import Span, Tracer
+    from opentelemetry.trace import Span, SpanContext, Tracer
     from opentelemetry.util.types import AttributeValue
 
     from thinktwice.entry import Entry, Total
@@ -52,6 +52,8 @@ INDEX: Final = "thinktwice.sample.index"
 ARRIVAL: Final = "thinktwice.sample.arrival"
 GROUP: Final = "thinktwice.sample.group"
 SAMPLER: Final = "thinktwice.sampler"
+VARIANT: Final = "thinktwice.sample.variant"
+HEDGE: Final = "thinktwice.sample.hedge"
 ROLE: Final = "thinktwice.role"
 STATUS: Final = "thinktwice.status"
 OUTCOME: Final = "thinktwice.outcome"
@@ -60,12 +62,16 @@ VERIFIER: Final = "thinktwice.verifier"
 MODEL: Final = "thinktwice.model"
 CACHED: Final = "thinktwice.cached"
 CALLS: Final = "thinktwice.calls"
+QUEUED: Final = "thinktwice.queue_seconds"
 COST: Final = "thinktwice.cost"
 CURRENCY: Final = "thinktwice.cost.currency"
 COST_COMPLETE: Final = "thinktwice.cost.complete"
 USAGE_SOURCE: Final = "thinktwice.usage.source"
 BUDGET: Final = "thinktwice.budget."
+STEP: Final = "thinktwice.step"
 TOKEN_TYPE: Final = "thinktwice.token.type"
+SHADOW: Final = "thinktwice.shadow"
+CHANGED: Final = "thinktwice.shadow.changed"
 _USAGE: Final[Mapping[str, str]] = {
     "input_tokens": "thinktwice.usage.input_tokens",
     "output_tokens": "thinktwice.usage.output_tokens",
@@ -121,7 +127,7 @@ class Recorder:
         self.instruments = _instruments(meters) if _is_sdk(meters) else None
 
     def span(
-        self, name: str, kind: str, attributes: Attributes
+        self, name: str, kind: str, attributes: Attributes, *, link: SpanContext | None = None
     ) -> AbstractContextManager[Span, bool | None]:
         """Open a span and make it current; an exception leaves its type behind, never its text.
 
@@ -129,10 +135,13 @@ class Recorder:
             name: Low-cardinality name.
             kind: "CHAIN", "TOOL" or "EVALUATOR", as OpenInference backends group by it.
             attributes: Set at the start, where samplers see them.
+            link: A span of another trace that it goes back to.
         """
         if self.tracer is None:
             return _NO_SPAN
-        started = self.tracer.start_span(name, attributes={_OPENINFERENCE_KIND: kind, **attributes})
+        links = [trace.Link(link)] if link is not None and link.is_valid else None
+        attributes = {_OPENINFERENCE_KIND: kind, **attributes}
+        started = self.tracer.start_span(name, attributes=attributes, links=links)
         return _open(started)
 
     def leaf(
@@ -288,7 +297,7 @@ def usage_attributes(usage: Usage) -> Attributes:
 
 def total_attributes(total: Total) -> Attributes:
     """A sum of calls, for the span of a run, a sample or a verdict."""
-    attributes = {**usage_attributes(total.usage), CALLS: total.calls}
+    attributes = {**usage_attributes(total.usage), CALLS: total.calls, QUEUED: total.queued}
     if total.cost is not None:
         attributes |= {
             COST: float(total.cost),
@@ -340,6 +349,10 @@ def describe_run(
     for kind, level in ledger.enforcement.items():
         on.set_attribute(f"{BUDGET}{kind}", float(getattr(ledger.budget, kind)))
         on.set_attribute(f"{BUDGET}{kind}.enforcement", level)
+    for kind, left in ledger.remaining.items():
+        on.set_attribute(f"{BUDGET}{kind}.remaining", float(left))
+    if (step := ledger.step_around) is not None:
+        on.set_attribute(STEP, step)
 
 
 def describe_result(on: Span, result: Result[object]) -> None:

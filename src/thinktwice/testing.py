@@ -26,7 +26,7 @@ P = TypeVar("P")
 T = TypeVar("T")
 
 MODEL = "fake-model"
-_PATIENCE = 1.0
+_PATIENCE = 5.0
 
 
 class Recording(Generic[P]):
@@ -227,7 +227,8 @@ class VirtualClock(asyncio.SelectorEventLoop):
     """An event loop on which waiting takes no time: when nothing is ready, the clock jumps.
 
     `time()` starts at 0. It waits for a sync sampler or verifier, which runs on a thread, for up to
-    a real second; while one blocks for longer, and for other threads and for sockets, time jumps.
+    five real seconds; while one blocks for longer, and for other threads and for sockets, time
+    jumps.
     """
 
     def __init__(self) -> None:

@@ -7,7 +7,7 @@ import threading
 from contextlib import suppress
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Generic, TypeVar
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _awaited: WeakKeyDictionary[asyncio.AbstractEventLoop, int] = WeakKeyDictionary()
+_private: WeakSet[asyncio.AbstractEventLoop] = WeakSet()
 
 
 def awaits_threads(loop: asyncio.AbstractEventLoop) -> bool:
@@ -112,8 +113,48 @@ def run_sync(make: Callable[[], Coroutine[object, object, T]]) -> T:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return asyncio.run(make())
+        return asyncio.run(_privately(make))
     return _Beside(make).run()
+
+
+async def _privately(make: Callable[[], Coroutine[object, object, T]]) -> T:
+    _private.add(asyncio.get_running_loop())
+    return await make()
+
+
+class _LoopThread:
+    """A daemon thread that runs an event loop, started when it is first asked for."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def loop(self) -> asyncio.AbstractEventLoop:
+        with self._lock:
+            if self._loop is None or self._thread is None or not self._thread.is_alive():
+                self._loop = asyncio.new_event_loop()
+                self._thread = threading.Thread(
+                    target=self._loop.run_forever, name="thinktwice-background", daemon=True
+                )
+                self._thread.start()
+            return self._loop
+
+
+_loop_thread = _LoopThread()
+
+
+def lasting_loop() -> asyncio.AbstractEventLoop:
+    """An event loop for what outlives the code that runs.
+
+    The running one; where none runs, or it is one of `run_sync`, which ends with that code, one on
+    a daemon thread, which never keeps the interpreter from exiting.
+    """
+    with suppress(RuntimeError):
+        running = asyncio.get_running_loop()
+        if running not in _private:
+            return running
+    return _loop_thread.loop()
 
 
 class _Beside(Generic[T]):
@@ -152,7 +193,7 @@ class _Beside(Generic[T]):
         self.task = asyncio.current_task()
         if self.task is not None and self.interrupted:
             self.task.cancel()
-        return await self.make()
+        return await _privately(self.make)
 
     def interrupt(self) -> None:
         self.interrupted = True

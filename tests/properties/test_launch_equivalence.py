@@ -15,6 +15,7 @@ from thinktwice.stop import (
     AdaptiveConsistency,
     AtMost,
     Certain,
+    Certificate,
     EarlyStopping,
     GoodEnough,
     Lead,
@@ -29,6 +30,7 @@ N = 16
 simple = st.one_of(
     st.sampled_from([0.01, 0.05, 0.1, 0.3]).map(Settled),
     st.just(Certain()),
+    st.sampled_from([0.2, 0.6]).map(Certificate),
     st.integers(1, N).map(Quorum),
     st.integers(1, N).map(Lead),
     st.integers(1, N).map(AtMost),

@@ -23,6 +23,7 @@ from thinktwice import (
     solve,
 )
 from thinktwice.calls import call
+from thinktwice.pool import Pool
 from thinktwice.stop import AtMost, Lead, Settled
 from thinktwice.testing import run_virtual
 from thinktwice.verifiers import Judge
@@ -30,6 +31,24 @@ from thinktwice.verifiers import Judge
 pytestmark = pytest.mark.usefixtures("silent_remarks")
 CAP = 10_000
 Sampler = Callable[[object], Awaitable[object]]
+
+
+class StatusError(Exception):
+    """The server refused."""
+
+    def __init__(self, status: int, **headers: str) -> None:
+        super().__init__()
+        self.status_code = status
+        self.headers = headers
+
+
+_ERRORS = (
+    ConnectionError(),
+    StatusError(429),
+    StatusError(503),
+    StatusError(429, **{"retry-after": "2"}),
+    TimeoutError(),
+)
 
 
 @dataclass
@@ -55,7 +74,7 @@ class Model:
         finally:
             self.ended += 1
         if number in self.failing:
-            raise ConnectionError
+            raise _ERRORS[number % len(_ERRORS)]
         usage = Usage(input_tokens=4, output_tokens=number % 7, source="provider")
         value = '{"reason": "", "score": 5}' if number % 3 else "yes"
         return Completion(value=value, usage=usage)
@@ -158,10 +177,30 @@ def chains(draw: st.DrawFn, inside: st.SearchStrategy[Build]) -> Build:
     return build
 
 
+@st.composite
+def pools(draw: st.DrawFn) -> Build:
+    """Replicas, whose limiters may be those of runs."""
+    which, failures = draw(st.permutations([0, 1])), draw(st.integers(1, 3))
+    limited = draw(st.booleans())
+
+    def build(world: World) -> Sampler:
+        limiters = [world.limiters[number] for number in which] if limited else None
+        return Pool([world.model] * 2, limiters=limiters, failures=failures, back_off=1)
+
+    return build
+
+
 samplers: st.SearchStrategy[Build] = st.recursive(
-    st.just(plain),
+    st.just(plain) | pools(),
     lambda inside: st.one_of(over(inside), solving(inside), chains(inside)),
     max_leaves=3,
+)
+rates = st.fixed_dictionaries(
+    {},
+    optional={
+        "requests_per_minute": st.sampled_from([30, 120]),
+        "tokens_per_minute": st.sampled_from([100, 1000]),
+    },
 )
 
 
@@ -174,11 +213,15 @@ samplers: st.SearchStrategy[Build] = st.recursive(
     max_tokens=st.sampled_from([None, 10]),
     outer=st.builds(Budget, calls=st.integers(1, 40) | st.just(CAP)),
     cancel_at=st.none() | st.floats(0, 6),
+    paces=st.tuples(rates, rates),
 )
 @settings(max_examples=100)
-def test_it_ends_and_nothing_is_left(*, runs, latencies, failing, max_tokens, outer, cancel_at):
+def test_it_ends_and_nothing_is_left(
+    *, runs, latencies, failing, max_tokens, outer, cancel_at, paces
+):
     """Each call that was sent has ended, is in the ledger once, and was cancelled once at most."""
-    world = World(Model(latencies, failing, max_tokens), (Limiter(1), Limiter(2)))
+    limiters = Limiter(1, **paces[0]), Limiter(2, **paces[1])
+    world = World(Model(latencies, failing, max_tokens), limiters)
 
     async def one(build: Build, strategy, budget, which) -> None:
         with suppress(Exception):
@@ -205,3 +248,4 @@ def test_it_ends_and_nothing_is_left(*, runs, latencies, failing, max_tokens, ou
     assert world.model.ended == world.model.started
     assert max(world.model.cancels, default=0) <= 1
     assert [limiter.in_use for limiter in world.limiters] == [0, 0]
+    assert [limiter.waiting for limiter in world.limiters] == [0, 0]

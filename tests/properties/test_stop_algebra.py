@@ -12,6 +12,7 @@ from thinktwice.stop import (
     AnyOf,
     AtMost,
     Certain,
+    Certificate,
     EarlyStopping,
     GoodEnough,
     Lead,
@@ -25,6 +26,7 @@ from thinktwice.stop import (
 leaves = st.one_of(
     st.sampled_from([0.01, 0.05, 0.3]).map(Settled),
     st.just(Certain()),
+    st.sampled_from([0.2, 0.6]).map(Certificate),
     st.integers(1, 5).map(Quorum),
     st.integers(1, 5).map(Lead),
     st.integers(1, 8).map(AtMost),

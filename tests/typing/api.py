@@ -26,7 +26,19 @@ from thinktwice import (
     solve,
     solve_sync,
 )
-from thinktwice.verifiers import ExactMatch, Judge, Likelihood, NumericMatch
+from thinktwice.pool import Pool
+from thinktwice.shadow import Shadow, ShadowReport
+from thinktwice.strategies.deepconf import DeepConf
+from thinktwice.strategies.perplexity_consistency import PerplexityConsistency
+from thinktwice.verifiers import (
+    ExactMatch,
+    Judge,
+    Likelihood,
+    NumericMatch,
+    PTrue,
+    SelfCertainty,
+    TokenConfidence,
+)
 
 if TYPE_CHECKING:
     from thinktwice.protocols import Options, Verifier
@@ -59,6 +71,19 @@ async def results_have_the_type_of_the_sampler() -> None:
     assert_type(solve_sync("q", sampler=blocks, strategy=Vote(3)), Result[str])
 
 
+async def a_shadow_changes_no_type(prompt: str) -> None:
+    shadow = Shadow(0.05, budget=Budget(cost="5"), verifier=passes)
+    assert_type(await solve(prompt, sampler=answers, strategy=Vote(3), shadow=shadow), Result[int])
+    assert_type(solve_sync(prompt, sampler=blocks, strategy=Vote(3), shadow=shadow), Result[str])
+    assert_type(shadow.report, ShadowReport)
+
+
+async def a_pool_has_the_type_of_its_samplers() -> None:
+    assert_type(Pool([completes, completes]), Pool[str, str])
+    result = await solve("q", sampler=Pool([blocks]), strategy=Vote(2))
+    assert_type(result, Result[str])
+
+
 async def samplers_compose() -> None:
     two = {"small": completes, "large": completes}
     assert_type(await solve("q", sampler=two, strategy=Vote(3)), Result[str])
@@ -70,7 +95,19 @@ async def samplers_compose() -> None:
 
 def everything_shipped_is_a_verifier() -> list[Verifier[str]]:
     judge = Judge(completes, rubric="Correct?")
-    return [ExactMatch("a"), NumericMatch(1), judge, Likelihood()]
+    confidences = [Likelihood(), TokenConfidence("tail"), SelfCertainty(), PTrue(completes)]
+    return [ExactMatch("a"), NumericMatch(1), judge, *confidences]
+
+
+async def confidences_are_weights_too(sample: Sample[object]) -> None:
+    assert_type(Likelihood()(sample), float | None)
+    assert_type(await Likelihood()(sample, prompt="q"), Verdict)
+    Vote(8, weight=TokenConfidence(scale=10))
+    Vote(8, weight=lambda each: each.mean_logprob)
+    DeepConf(32, confidence=Likelihood(over="least"))
+    DeepConf(32, confidence=lambda each: each.seconds)
+    voted = await solve("q", sampler=answers, strategy=PerplexityConsistency(8))
+    assert_type(voted, Result[int])
 
 
 def callables_are_verifiers_too() -> None:

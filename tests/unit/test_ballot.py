@@ -175,6 +175,18 @@ def test_the_order_of_arrival_does_not_decide_a_tie_of_weights():
         assert winner.index == 0
 
 
+def test_a_weight_that_nobody_knows_is_the_mean_so_far():
+    """And 1 where no vote came before it; none of them known is said."""
+    ballot = Ballot[str](4, weighted=True)
+    ballot.add(sample(0, "a"), weight=None)
+    assert ballot.unweighted
+    ballot.add(sample(1, "b"), weight=0.5)
+    ballot.add(sample(2, "b"), weight=None)
+    assert [group.weight for group in ballot.groups] == [1.0, 1.25]
+    assert not ballot.unweighted
+    assert not Ballot[str](4, weighted=True).unweighted
+
+
 def test_votes_without_weight_agree_on_nothing():
     """A share of nothing is not known."""
     ballot = Ballot[str](4, weighted=True)
@@ -228,6 +240,7 @@ def test_a_ballot_refuses_weights_that_would_mislead_its_rules(weighted: bool, w
 def test_rank_weights(scores: list[float], squares: list[float]):
     """(N - rank + 1)^.5: only the order of the scores matters, and equal scores weigh the same."""
     assert [weight**2 for weight in rank_weights(scores)] == pytest.approx(squares)
+    assert rank_weights(scores, power=1) == squares
 
 
 def test_a_broken_check_says_nothing_of_its_sample():

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import copy
 import pickle
+from dataclasses import replace
 from decimal import Decimal
+from fractions import Fraction
+from typing import ClassVar
 
 import pytest
 
 from thinktwice import Budget, Entry, Limit, UsageError
-from thinktwice.budget import Need
+from thinktwice.budget import Need, Share
+from thinktwice.lease import Sums
 from thinktwice.ledger import Ledger
 
 
@@ -58,6 +62,51 @@ class TestBudget:
         assert left.tightened(right) == right.tightened(left) == both
 
 
+class TestShare:
+    """A part of what was left."""
+
+    LEFT: ClassVar = {"calls": 10, "tokens": 999, "cost": Decimal("0.10"), "seconds": 60.0}
+
+    def test_a_part_of_each_cap(self):
+        """Calls and tokens whole, money exact to six digits and never more."""
+        third = Share(calls=3, tokens=333, cost=Decimal("0.0333333"), seconds=20.0)
+        assert Share.of(self.LEFT, Fraction(1, 3)) == third
+
+    def test_all_of_it_is_exact(self):
+        """Nothing is rounded off."""
+        odd = Decimal("0.123456789123456789")
+        assert Share.of({"cost": odd, "calls": 7}, Fraction(1)) == Share(cost=odd, calls=7)
+
+    @pytest.mark.parametrize(
+        ("left", "part", "later", "calls"),
+        [
+            (10, Fraction(1, 4), 0, 3),  # halves up
+            (10, Fraction(1, 100), 3, 1),  # one at least
+            (10, Fraction(99, 100), 3, 7),  # one for each later step
+            (2, Fraction(99, 100), 3, 1),  # as long as there is one
+            (0, Fraction(1), 0, 0),
+        ],
+    )
+    def test_calls(self, left: int, part: Fraction, later: int, calls: int):
+        """Rounded, between the least for it and the least for the others."""
+        assert Share.of({"calls": left}, part, later=later).calls == calls
+
+    def test_what_has_no_cap_gets_none(self):
+        """And nothing left is a cap of nothing."""
+        assert Share.of({}, Fraction(1, 2)) == Share()
+        nothing = Share.of({"calls": 0, "cost": Decimal(0), "seconds": 0.0}, Fraction(1, 2))
+        assert nothing == Share(calls=0, cost=Decimal(0), seconds=0.0)
+
+    def test_later_it_allows_what_was_used_and_what_is_left_for_the_rest(self):
+        """Never more than it did at first."""
+        share = Share(calls=5, tokens=50, cost=Decimal(5), seconds=9.0)
+        used = Sums(calls=2, tokens=30, cost=Decimal(1))
+        left = {"calls": 2, "tokens": 90, "cost": Decimal(1), "seconds": 1.0}
+        lowered = Share(calls=4, tokens=50, cost=Decimal(2), seconds=9.0)
+        assert share.after(used, left) == lowered
+        assert Share().after(used, left) == Share()
+
+
 class TestLimit:
     """A cap that bound."""
 
@@ -66,11 +115,13 @@ class TestLimit:
         assert str(Limit(kind="calls", allowed=8, spent=8)) == "budget of 8 calls used up (8 spent)"
         over = Limit(kind="tokens", allowed=10, spent=12, overrun=2)
         assert str(over) == "budget of 10 tokens used up (12 spent, overrun 2)"
+        apart = Limit(kind="calls", allowed=8, spent=5, apart=3)
+        assert str(apart) == "budget of 8 calls used up (5 spent, 3 set apart)"
 
     def test_it_pickles_without_what_is_bound_to_a_process(self):
         """And is equal to itself."""
         ledger = Ledger(Budget(seconds=5))
-        limit = ledger.expiring
+        limit = replace(ledger.expiring, uncounted=1, overrun=2, apart=3)
         assert ledger.bound_by(limit)
         again = pickle.loads(pickle.dumps(limit))  # noqa: S301 - our own bytes
         assert again == limit

@@ -76,10 +76,17 @@ class TestUsage:
         failed = result.ledger.entries[0]
         assert (failed.status, failed.error, failed.seconds) == ("error", "KeyError", 1)
 
-    @pytest.mark.parametrize(("status", "left"), [(429, 1000), (None, 1000 - WORST)])
-    def test_a_refusal_is_not_billed_and_a_loss_may_be(self, status, left):
+    @pytest.mark.parametrize(
+        ("kind", "status", "left"),
+        [
+            (ConnectionError, 429, 1000),
+            (ConnectionRefusedError, None, 1000),
+            (ConnectionError, None, 1000 - WORST),
+        ],
+    )
+    def test_a_refusal_is_not_billed_and_a_loss_may_be(self, kind, status, left):
         """A server that answers with a status has made nothing; a lost connection tells nothing."""
-        error = ConnectionError()
+        error = kind()
         error.status_code = status
         sampler = ScriptedSampler([error], max_tokens=20)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -32,7 +33,8 @@ def drawn(work: Work, budget: Budget | None = None, **plan: object):
 
     async def main():
         async with Nursery() as nursery:
-            draws = Draws(work, Plan(**plan), nursery, Ledger(budget))  # type: ignore[arg-type]
+            numbered = lambda draw: work(draw.position)  # noqa: E731
+            draws = Draws(numbered, Plan(**plan), nursery, Ledger(budget))  # type: ignore[arg-type]
             clock = asyncio.get_running_loop().time
             got = [(each, clock()) async for each in draws]
         return got, draws
@@ -126,3 +128,21 @@ def test_nothing_to_draw():
     """Ends at once."""
     assert drawn(after(), total=0, room=lambda: 3)[0] == []
     assert drawn(after(1), total=1, room=lambda: 0)[0] == []
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="eager tasks came with Python 3.12")
+def test_draws_that_end_at_once_under_eager_tasks():
+    """They are handed over all the same."""
+
+    async def work(number: int) -> int:
+        return number
+
+    async def main() -> list[int]:
+        loop = asyncio.get_running_loop()
+        loop.set_task_factory(asyncio.eager_task_factory)  # type: ignore[attr-defined]
+        async with Nursery() as nursery:
+            plan = Plan(total=5, room=lambda: 2)
+            draws = Draws(lambda draw: work(draw.position), plan, nursery, Ledger())
+            return [each async for each in draws]
+
+    assert run_virtual(main()) == list(range(5))

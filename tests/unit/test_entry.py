@@ -58,6 +58,13 @@ class TestTotal:
         """A sum with an uncounted call in it is not what the provider reported."""
         assert Total.of([entry(3), entry(None)]).usage.source == "missing"
 
+    def test_totals_add_up_to_the_total_of_all(self):
+        """Unknown stays unknown, and none is the neutral element."""
+        here, there = [entry(3, "0.5"), entry(4)], [entry(5), entry(6, "0.25", seconds=2.0)]
+        assert Total.of(here) + Total.of(there) == Total.of([*here, *there])
+        assert Total() + Total.of(here) == Total.of(here)
+        assert (Total.of([entry(3)]) + Total.of([entry(4)])).cost is None
+
 
 def test_its_repr_is_one_line():
     """Role, status, sample, tokens, money and time."""

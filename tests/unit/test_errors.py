@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -65,6 +66,20 @@ class TestStatus:
         error = ValueError()
         error.status = 503  # type: ignore[attr-defined]
         assert http_status(error) == 503
+
+    @pytest.mark.parametrize("name", ["status_code", "status", "code"])
+    def test_a_status_on_the_response(self, name: str):
+        """As httpx and requests have it."""
+        error = ValueError()
+        error.response = SimpleNamespace(**{name: 429})  # type: ignore[attr-defined]
+        assert http_status(error) == 429
+
+    @pytest.mark.parametrize("status", [True, 7, 1006, "429", None, 429.0])
+    def test_what_is_no_status(self, status: object):
+        """Other fields have these names, too."""
+        error = ValueError()
+        error.code = error.status = status  # type: ignore[attr-defined]
+        assert http_status(error) is None
 
     def test_causes_are_counted(self):
         """The most frequent first."""

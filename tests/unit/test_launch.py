@@ -58,7 +58,7 @@ def test_more_are_launched_the_less_sure_they_must_be(rule: Stop, at: Tally):
 
 def test_the_modes_have_names():
     """What `prefer` takes."""
-    assert TAU == {"cost": 1.0, "balanced": 0.5, "latency": 0.0}
+    assert TAU == {"cost": 1.0, "balanced": 0.5, "latency": 0.0, "shortest": 0.0}
 
 
 @pytest.mark.parametrize(

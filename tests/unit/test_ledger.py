@@ -85,6 +85,16 @@ class TestRecord:
         assert ledger.remaining == {"tokens": 100}
         assert ledger.total.calls == 1
 
+    def test_forgotten_entries_stay_spent(self):
+        """A ledger that is never closed keeps its caps, and not every call; late ones included."""
+        ledger = Ledger(Budget(calls=3, tokens=100))
+        (one,) = take(ledger, Need(tokens=20))
+        one.settle(used(20, status="abandoned"))
+        ledger.forget()
+        assert (ledger.entries, ledger.remaining) == ((), {"calls": 2, "tokens": 80})
+        one.settle_late(used(5))
+        assert (ledger.entries, ledger.remaining["tokens"]) == ((), 95)
+
 
 class TestEnforcement:
     """How a cap was kept."""

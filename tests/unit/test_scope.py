@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from contextvars import copy_context
 
 import pytest
 
@@ -24,7 +23,7 @@ from thinktwice import (
     solve,
     solve_sync,
 )
-from thinktwice.scope import Scope, current_scope, ledger_around
+from thinktwice.scope import Scope, current_scope
 from thinktwice.stop import AtMost
 from thinktwice.testing import ScriptedSampler, run_virtual
 
@@ -47,90 +46,6 @@ def chain(work):
 
     sampler.leaf = False
     return sampler
-
-
-class TestBudgetScope:
-    """One budget over several runs."""
-
-    async def test_runs_share_it(self):
-        """The second gets what the first has left."""
-        with budget_scope(Budget(calls=3)) as ledger:
-            await solve("q", sampler=model(), strategy=TWO)
-            assert ledger.remaining == {"calls": 1}
-            second = await solve("q", sampler=model(), strategy=TWO)
-            assert len(second.samples) == 1
-            assert second.cut is not None
-            assert ledger.bound_by(second.cut)
-            with pytest.raises(BudgetExceeded):
-                await solve("q", sampler=model(), strategy=TWO)
-        assert ledger.total.calls == 3
-
-    async def test_scopes_nest(self):
-        """Each binds, and records what happens inside it."""
-        with budget_scope(Budget(calls=5)) as outer:
-            with budget_scope(Budget(calls=9)) as inner:
-                await solve("q", sampler=model(), strategy=TWO)
-                assert inner.remaining == {"calls": 3}
-            assert ledger_around() is outer
-        assert (outer.total.calls, inner.total.calls) == (2, 2)
-        assert ledger_around() is None
-
-    async def test_inside_a_sampler(self):
-        """It lies within the run's own ledger."""
-        asked = model()
-
-        async def sampler(prompt: str) -> object:
-            with budget_scope(Budget(calls=1)):
-                return (await solve(prompt, sampler=asked, strategy=TWO)).value
-
-        result = await solve("q", sampler=sampler, strategy=TWO)
-        assert asked.calls == 2
-        assert len(result.ledger.entries) == 2
-
-    def test_threads(self):
-        """With a copy of the context, as executors of frameworks make one."""
-        with budget_scope(Budget(calls=2)) as ledger:
-            run = copy_context().run
-            thread = threading.Thread(
-                target=lambda: run(solve_sync, "q", sampler=lambda p: "a", strategy=Vote(2))
-            )
-            thread.start()
-            thread.join(10)
-        assert ledger.remaining["calls"] == 1  # one vote was enough, as one more could not matter
-
-    def test_its_time_runs_from_its_beginning(self):
-        """Over all runs of the block."""
-
-        async def main() -> None:
-            one_by_one = {"strategy": Vote(3, stop=AtMost(3)), "max_concurrency": 1}
-            with budget_scope(Budget(seconds=2.5)):
-                await solve("q", sampler=model(seconds=1), strategy=Vote(1))
-                second = await solve("q", sampler=model(seconds=1), **one_by_one)
-                assert len(second.samples) == 1
-                assert second.cut is not None
-                assert second.ledger.seconds == 1.5
-
-        run_virtual(main())
-
-
-class TestCollect:
-    """The outermost results of a block."""
-
-    async def test_outermost_ones(self):
-        """Those inside a sample are in the result of the run around them."""
-        with collect() as results:
-            await solve("q", sampler=model(), strategy=Vote(2, of=Vote(2)))
-            await solve("q", sampler=model(), strategy=Vote(1))
-        assert [len(result.nested) for result in results] == [len(results[0].samples), 0]
-        await solve("q", sampler=model(), strategy=Vote(1))
-        assert len(results) == 2
-
-    async def test_runs_without_an_answer_as_well(self):
-        """What they paid is in their result."""
-        failing = ScriptedSampler([KeyError("x")])
-        with collect() as results, pytest.raises(KeyError):
-            await solve("q", sampler=failing, strategy=Vote(2))
-        assert [result.ledger.total.calls for result in results] == [2]
 
 
 class TestBooking:

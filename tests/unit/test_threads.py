@@ -10,7 +10,7 @@ from contextvars import ContextVar
 
 import pytest
 
-from thinktwice.threads import awaits_threads, in_thread, run_sync
+from thinktwice.threads import awaits_threads, in_thread, lasting_loop, run_sync
 
 name: ContextVar[str] = ContextVar("name", default="unset")
 
@@ -189,3 +189,45 @@ class TestRunSync:
         finally:
             signal.signal(signal.SIGINT, before)
         assert cleaned.is_set()
+
+
+class TestLastingLoop:
+    """A loop for what outlives the code that runs."""
+
+    async def test_the_running_one(self):
+        """The caller's."""
+        assert lasting_loop() is asyncio.get_running_loop()
+
+    def test_without_one_it_is_that_of_a_daemon_thread(self):
+        """One a process, which goes on."""
+        loop = lasting_loop()
+        future = asyncio.run_coroutine_threadsafe(self.thread(), loop)
+        thread = future.result(10)
+        assert thread.daemon
+        assert thread is not threading.current_thread()
+        assert lasting_loop() is loop
+        assert loop.is_running()
+
+    def test_a_private_loop_is_none(self):
+        """It ends with the code that runs on it."""
+
+        async def main():
+            return lasting_loop(), asyncio.get_running_loop()
+
+        lasting, private = run_sync(main)
+        assert lasting is not private
+        assert lasting is lasting_loop()
+
+    async def test_nor_is_one_beside_a_running_one(self):
+        """Which has a thread of its own."""
+
+        async def main():
+            return lasting_loop(), asyncio.get_running_loop()
+
+        lasting, private = run_sync(main)
+        assert lasting not in {private, asyncio.get_running_loop()}
+        assert lasting.is_running()
+
+    @staticmethod
+    async def thread():
+        return threading.current_thread()

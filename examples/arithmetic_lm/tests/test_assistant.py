@@ -30,7 +30,7 @@ async def test_every_way_of_asking_gives_the_same_reply(assistant):
 
 
 async def test_all_doors_of_the_assistant_agree(assistant):
-    options = Options(seed=5)
+    options = Options(seed=5, top_logprobs=3)
     reply = await assistant.reply("37*8+56", options)
     sync = await asyncio.to_thread(assistant.reply_sync, "37*8+56", options)
     streamed = [item async for item in assistant.stream("37*8+56", options)]
@@ -42,6 +42,7 @@ async def test_all_doors_of_the_assistant_agree(assistant):
         assert other.finish_reason == reply.finish_reason
         # The sums of a step depend in their last bits on the size of the batch.
         np.testing.assert_allclose(other.logprobs, reply.logprobs, atol=1e-3)
+        np.testing.assert_allclose(other.top_logprobs, reply.top_logprobs, atol=1e-3)
     for items in (streamed, blocking):
         assert isinstance(items[-1], Reply)
         assert items[-1].tokens == tuple(items[:-1])
@@ -51,6 +52,15 @@ async def test_usage_counts_tokens(assistant):
     reply = await assistant.reply("37*8+56", Options(seed=5))
     assert reply.input_tokens == len("37*8+56=\n") + 1
     assert reply.output_tokens == len(reply.text) == len(reply.logprobs)
+
+
+async def test_the_most_probable_tokens_have_their_texts(assistant):
+    reply = await assistant.reply("37*8+56", Options(temperature=0, top_logprobs=20))
+    for token in reply.tokens:
+        assert token.top[0] == (token.text, pytest.approx(token.logprob))
+        assert "<end>" in {text for text, _ in token.top}
+    assert (await assistant.reply("37*8+56")).top_logprobs is None
+    assert (await assistant.reply("Who are you?", Options(top_logprobs=5))).top_logprobs is None
 
 
 async def test_choices_of_one_seed_differ_but_repeat(assistant):

@@ -64,6 +64,37 @@ def test_logprobs_are_those_of_the_full_forward(engine):
         np.testing.assert_allclose(written.logprobs, expected, atol=1e-3)
 
 
+def test_the_most_probable_tokens_are_those_of_the_full_forward(engine):
+    request = _request(engine, seed=3, temperature=1.5, top_logprobs=4)
+    written = engine.submit(request).result()
+    tokens = np.array([*request.prompt, *written.tokens])
+    logits, _, _ = engine.model.forward(tokens[None])
+    table = log_softmax(logits[0, len(request.prompt) - 1 : -1])
+    assert len(written.top_logprobs) == len(written.tokens)
+    for row, top in zip(table, written.top_logprobs, strict=True):
+        np.testing.assert_allclose([p for _, p in top], np.sort(row)[::-1][:4], atol=1e-3)
+        np.testing.assert_allclose(row[[n for n, _ in top]], [p for _, p in top], atol=1e-3)
+
+
+def test_all_that_the_model_can_write_adds_up_to_one(engine):
+    written = engine.submit(_request(engine, seed=3, top_logprobs=99)).result()
+    vocabulary = engine.model.vocabulary
+    writable = len(vocabulary) - len(vocabulary.silent)
+    for top in written.top_logprobs:
+        assert len({number for number, _ in top}) == writable
+        assert not {number for number, _ in top} & set(vocabulary.silent)
+        assert sum(np.exp([p for _, p in top])) == pytest.approx(1, abs=1e-4)
+
+
+def test_each_request_gets_as_many_as_it_asked_for(engine):
+    asked = [_request(engine, seed=i, top_logprobs=k) for i, k in enumerate((0, 2, 5))]
+    written = [future.result() for future in [engine.submit(r) for r in asked]]
+    assert written[0].top_logprobs == ()
+    assert [{len(top) for top in each.top_logprobs} for each in written] == [set(), {2}, {5}]
+    alone = engine.submit(_request(engine, seed=0)).result()
+    assert alone.tokens == written[0].tokens
+
+
 def test_temperature_zero_is_greedy(engine):
     request = _request(engine, temperature=0)
     first = engine.submit(request).result()
@@ -100,15 +131,17 @@ def test_the_context_bounds_the_text(engine):
 @pytest.mark.parametrize("stop", ["\n", "=2", "\nA:"])
 def test_stop_texts_are_cut_off(engine, stop):
     whole = _text(engine, engine.submit(_request(engine, temperature=0)).result())
-    told: list[int] = []
-    request = _request(engine, temperature=0, stop=(stop,))
-    written = engine.submit(request, lambda token, _: told.append(token)).result()
+    told: list[tuple[object, ...]] = []
+    request = _request(engine, temperature=0, stop=(stop,), top_logprobs=2)
+    written = engine.submit(request, lambda *token: told.append(token)).result()
     assert _text(engine, written) == whole.partition(stop)[0]
-    assert tuple(told) == written.tokens
-    assert len(written.tokens) == len(written.logprobs)
+    columns = (written.tokens, written.logprobs, written.top_logprobs)
+    assert told == list(zip(*columns, strict=True))
 
 
-@pytest.mark.parametrize("options", [{"max_tokens": 0}, {"temperature": -1.0}])
+@pytest.mark.parametrize(
+    "options", [{"max_tokens": 0}, {"temperature": -1.0}, {"top_logprobs": -1}]
+)
 def test_bad_requests(engine, options):
     with pytest.raises(ValueError):
         engine.submit(_request(engine, **options))

@@ -39,6 +39,22 @@ async def test_messages_carry_usage_and_logprobs():
     assert all(item["logprob"] <= 0 for item in info["logprobs"]["content"])
 
 
+async def test_the_most_probable_tokens():
+    model = ArithmeticChatModel(temperature=0)
+    bound = await model.bind(top_logprobs=2).ainvoke("37*8+56")
+    own = await ArithmeticChatModel(temperature=0, top_logprobs=2).ainvoke("37*8+56")
+    streamed = [c async for c in model.bind(top_logprobs=2).astream("37*8+56")]
+    total = streamed[0]
+    for chunk in streamed[1:]:
+        total += chunk
+    for message in (bound, own, total):
+        for item in message.response_metadata["logprobs"]["content"]:
+            assert len(item["top_logprobs"]) == 2
+            assert item["top_logprobs"][0]["token"] == item["token"]
+    plain = (await model.ainvoke("37*8+56")).response_metadata["logprobs"]["content"]
+    assert all(item["top_logprobs"] == [] for item in plain)
+
+
 async def test_bind_is_honoured():
     model = ArithmeticChatModel()
     seeded = model.bind(seed=3, temperature=2.0)

@@ -26,6 +26,15 @@ async def test_a_completion_carries_everything(engine):
     assert completion.usage.source == "provider"
 
 
+async def test_the_most_probable_tokens(engine):
+    assert (await ArithmeticSampler(engine=engine)("37*8+56")).top_logprobs is None
+    sampler = ArithmeticSampler(engine=engine, top_logprobs=5)
+    completion = await sampler("37*8+56")
+    assert [len(top) for top in completion.top_logprobs] == [5] * len(completion.logprobs)
+    completion = await sampler("37*8+56", options={"top_logprobs": 2})
+    assert {len(top) for top in completion.top_logprobs} == {2}
+
+
 async def test_options_win_over_the_fields(engine):
     sampler = ArithmeticSampler(max_tokens=4, engine=engine)
     assert (await sampler("37*8+56")).usage.output_tokens == 4

@@ -53,6 +53,45 @@ async def test_a_completion(engine):
     assert "".join(item["token"] for item in choice["logprobs"]["content"]) == content
 
 
+async def test_the_most_probable_tokens(engine):
+    async with ArithmeticServer(engine=engine) as server:
+        plain = json.loads((await _post(server, logprobs=True))[2])
+        _, _, text = await _post(server, logprobs=True, top_logprobs=3, temperature=0)
+        events = await _events(server, logprobs=True, top_logprobs=3, temperature=0)
+    assert all(not item["top_logprobs"] for item in plain["choices"][0]["logprobs"]["content"])
+    content = json.loads(text)["choices"][0]["logprobs"]["content"]
+    for item in content:
+        assert len(item["top_logprobs"]) == 3
+        first = item["top_logprobs"][0]
+        assert {key: first[key] for key in ("token", "logprob", "bytes")} == {
+            key: item[key] for key in ("token", "logprob", "bytes")
+        }
+    chunks = [event["choices"][0]["logprobs"] for event in events]
+    streamed = [item for chunk in chunks if chunk for item in chunk["content"]]
+    assert [item["top_logprobs"][1]["token"] for item in streamed] == [
+        item["top_logprobs"][1]["token"] for item in content
+    ]
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"top_logprobs": 3},
+        {"top_logprobs": 3, "logprobs": False},
+        {"top_logprobs": 21, "logprobs": True},
+        {"top_logprobs": -1, "logprobs": True},
+        {"top_logprobs": "3", "logprobs": True},
+        {"top_logprobs": True, "logprobs": True},
+    ],
+    ids=str,
+)
+async def test_bad_requests_for_log_probabilities(engine, asked):
+    async with ArithmeticServer(engine=engine) as server:
+        status, _, text = await _post(server, **asked)
+    assert status == 400
+    assert "top_logprobs" in json.loads(text)["error"]["message"]
+
+
 async def test_n_choices_count_the_prompt_once(engine):
     async with ArithmeticServer(engine=engine) as server:
         _, _, text = await _post(server, n=4, temperature=2.0)

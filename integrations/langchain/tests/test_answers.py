@@ -6,7 +6,7 @@ import pytest
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
 from langchain_core.output_parsers import StrOutputParser
 from langchain_thinktwice import vote
-from langchain_thinktwice.messages import finish_reason, logprobs, read_message
+from langchain_thinktwice.messages import finish_reason
 
 from thinktwice import AtMost
 from thinktwice.answers import default_key, key_function, text_in
@@ -89,15 +89,6 @@ def test_named_keys_read_messages():
 def test_reasons_to_end_have_one_spelling(metadata, reason):
     """Of all providers."""
     assert finish_reason(metadata) == reason
-
-
-def test_logprobs_of_a_message():
-    """Natural logarithms, in order; absent in every other shape."""
-    tokens = [{"token": "a", "logprob": -0.5}, {"token": "b", "logprob": -1}]
-    message = AIMessage("ab", response_metadata={"logprobs": {"content": tokens}})
-    assert read_message(message).logprobs == (-0.5, -1.0)
-    for other in (None, {}, {"content": None}, {"content": []}, [1.0]):
-        assert logprobs({"logprobs": other}) is None
 
 
 def _cut(text: str) -> AIMessage:

@@ -81,6 +81,41 @@ async def test_a_limiter_shared_by_wrappers_binds_beside_the_requests_cap(model)
     assert model.calls == 8
 
 
+class TooManyRequestsError(Exception):
+    """As a client raises it."""
+
+    status_code = 429
+
+    def __init__(self, retry_after: str) -> None:
+        super().__init__("sk-secret")
+        self.headers = {"retry-after": retry_after}
+
+
+async def test_a_429_inside_a_chain_reaches_the_limiter(scripted, call):
+    """It lets less through, and nothing at all for as long as the server asks."""
+    limiter = Limiter(8)
+    model = scripted(TooManyRequestsError("0.2"), "a")
+    chain = vote(model | StrOutputParser(), n=2, max_concurrency=1, limiter=limiter)
+    started = time.monotonic()
+    assert await call(chain, "?") == "a"
+    assert time.monotonic() - started > 0.19
+    assert limiter.congested
+    assert limiter.in_use == limiter.waiting == 0
+
+
+async def test_each_call_of_a_chain_is_a_request(model, call):
+    """A rate counts the calls of models, and not the samples."""
+    limiter = Limiter(8, requests_per_minute=60 * 20, tokens_per_minute=10**9)
+    started = time.monotonic()
+    chain = drawing(model | StrOutputParser() | model, 2, limiter=limiter, include_result=True)
+    result = (await call(chain, "?"))["result"]
+    assert time.monotonic() - started > 2 / 20  # of four calls one or two go at once
+    assert result.ledger.total.calls == 4
+    assert result.ledger.total.queued > 0.05
+    assert limiter.charge("fake-1", 0) == 6
+    assert limiter.in_use == limiter.waiting == 0
+
+
 @pytest.mark.parametrize("cap", [0, -1, "2", 1.5])
 async def test_a_cap_that_is_none(model, cap):
     """Is a mistake of the request's."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import base64
 import functools
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
 from fractions import Fraction
+from functools import partial
 from numbers import Integral, Real
 from pathlib import PurePath
 from uuid import UUID
@@ -41,6 +42,9 @@ def canonical_json(value: object) -> str:
 
 
 def _write(value: object) -> str:
+    quick = _QUICK.get(type(value))
+    if quick is not None:
+        return quick(value)
     plain = plain_of(value)
     return _write_leaf(plain) if plain is value else _write(plain)
 
@@ -54,16 +58,6 @@ def _write_leaf(value: object) -> str:
         remedy = f"values of type {kind.__name__} cannot be compared: pass a callable or a name"
         raise UsageError("key", None, remedy)
     return json.dumps([kind.__name__, str(value)], ensure_ascii=False)
-
-
-@_write_leaf.register
-def _(value: None) -> str:
-    return json.dumps(value)
-
-
-@_write_leaf.register(bool)
-def _(value: object) -> str:
-    return json.dumps(value)
 
 
 @_write_leaf.register
@@ -81,8 +75,7 @@ def _(value: float | Decimal) -> str:
     number = canonical_number(value if known else float(value))
     if number is None:
         return "NaN"
-    huge = isinstance(number, int) and number.bit_length() > _HUGE_BITS
-    return f"{number:#x}" if huge else str(number)
+    return _write_int(number) if isinstance(number, int) else str(number)
 
 
 @_write_leaf.register
@@ -128,6 +121,19 @@ def _(value: Sequence[object]) -> str:
 @_write_leaf.register(AbstractSet)
 def _(value: AbstractSet[object]) -> str:
     return _join("[]", sorted(map(_write, value)))
+
+
+def _write_int(value: int) -> str:
+    return f"{value:#x}" if value.bit_length() > _HUGE_BITS else str(value)
+
+
+# What most data is made of, without looking for a better fit.
+_QUICK: dict[type, Callable[..., str]] = {
+    str: partial(json.dumps, ensure_ascii=False),
+    int: _write_int,
+    bool: json.dumps,
+    type(None): json.dumps,
+}
 
 
 def _join(brackets: str, items: Iterable[str]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Final, cast
 
@@ -48,21 +48,24 @@ def _step(value: object, step: str) -> object:
 def _roots(value: object) -> Iterator[object]:
     """Where the path may start: the JSON of a text, else the data, else what it wraps."""
     if isinstance(value, str):
-        yield from _parsed(value)
+        yield from json_in(value)
         return
     inner = unwrap(value)
     if inner is not value:
         yield from _roots(inner)
     elif attribute(value, "content") is not None or attribute(value, "text") is not None:
         with contextlib.suppress(UsageError):  # fields of these names that hold no text
-            yield from _parsed(text_in(value) or "")
+            yield from json_in(text_in(value) or "")
     yield value
 
 
-def _parsed(text: str) -> Iterator[object]:
+def json_in(
+    text: str, *, parse_float: Callable[[str], float | Decimal] = Decimal
+) -> Iterator[object]:
+    """The data of a text that is JSON, or else of the last code fence that is; one at the most."""
     for candidate in (text, *reversed(_FENCE.findall(text))):
         try:
-            yield json.loads(candidate, parse_float=Decimal)
+            yield json.loads(candidate, parse_float=parse_float)
         except (ValueError, RecursionError):
             continue
         return

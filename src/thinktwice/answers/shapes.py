@@ -13,7 +13,8 @@ from thinktwice.errors import UsageError
 from thinktwice.sample import Completion
 from thinktwice.tokens import content_text
 
-_RAW_SHAPE: set[object] = {"raw", "parsed", "parsing_error"}
+RAW_SHAPE: set[object] = {"raw", "parsed", "parsing_error"}
+_PLAIN = frozenset({str, int, float, bool, type(None), dict, list})
 _AI_ROLES = {"assistant", "ai", "model", "AIMessageChunk"}
 
 
@@ -29,7 +30,7 @@ def unwrap(value: object) -> object:
     if not isinstance(value, Mapping):
         return value
     fields = cast("Mapping[object, object]", value)
-    if set(fields) == _RAW_SHAPE:
+    if set(fields) == RAW_SHAPE:
         return None if fields["parsing_error"] is not None else fields["parsed"]
     messages = fields.get("messages")
     if isinstance(messages, Sequence) and not isinstance(messages, str):
@@ -70,7 +71,7 @@ def plain_of(value: object) -> object:
 
     Dataclass fields that are left out of comparison are left out here as well.
     """
-    if isinstance(value, type):
+    if type(value) in _PLAIN or isinstance(value, type):
         return value
     dump = getattr(value, "model_dump", None)
     if callable(dump):

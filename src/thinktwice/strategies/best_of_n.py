@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, TypeVar
 
@@ -17,6 +18,7 @@ from thinktwice.strategy import (
     check_draws,
     check_inside,
     check_stop,
+    check_vary,
     nested_draws,
 )
 from thinktwice.verifiers import as_verifier
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from thinktwice.protocols import Verifier
     from thinktwice.run import Run
     from thinktwice.sample import Sample
+    from thinktwice.vary import Vary
     from thinktwice.verifiers import Check
 
 P = TypeVar("P")
@@ -55,10 +58,14 @@ class BestOfN(Strategy):
         key: What answers are told apart by, as in `Vote`.
         stop: When to stop early; by default at the first pass of an exact verifier, else never.
         prefer: As in `Vote`.
+        hedge: As in `Vote`.
+        warm_first: As in `Vote`.
+        vary: As in `Vote`.
         equivalent: Whether two answers are the same one; by default, when they are equal.
         weights: "score" adds up the scores of an inexact verifier; "rank" adds up weights
             that depend on their order alone (arXiv:2502.18581), for scores whose differences mean
-            nothing.
+            nothing. Or a function of all scores, None where there is none, that returns as many
+            weights of at least 0, such as `partial(rank_weights, power=2)`.
         of: The strategy inside: each candidate is then a run of it.
 
     Raises:
@@ -70,8 +77,11 @@ class BestOfN(Strategy):
     key: str | Callable[..., Hashable | None] | None = field(default=None, kw_only=True)
     stop: Stop | None = field(default=None, kw_only=True)
     prefer: Preference | float = field(default="balanced", kw_only=True)
+    hedge: bool = field(default=True, kw_only=True)
+    warm_first: bool = field(default=False, kw_only=True)
+    vary: Vary | None = field(default=None, kw_only=True)
     equivalent: Callable[[Hashable, Hashable], bool] | None = field(default=None, kw_only=True)
-    weights: Literal["score", "rank"] = field(default="score", kw_only=True)
+    weights: Literal["score", "rank"] | Weighing = field(default="score", kw_only=True)
     of: Strategy | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
@@ -81,8 +91,10 @@ class BestOfN(Strategy):
         if self.stop is not None:
             check_stop(self.stop, self.n, scored=True)
         launch.tau_of(self.prefer)
-        if self.weights not in {"score", "rank"}:
-            raise UsageError("weights", self.weights, "give 'score' or 'rank'")
+        check_vary(self.vary)
+        if not callable(self.weights) and self.weights not in _WEIGHING:
+            remedy = "give 'score', 'rank' or a function of the scores"
+            raise UsageError("weights", self.weights, remedy)
         check_inside(self.of)
         check_callables(key=self.key, equivalent=self.equivalent)
 
@@ -105,16 +117,20 @@ class BestOfN(Strategy):
         ballot: Ballot[T] = Ballot(self.n, equivalent=self.equivalent)
         scores: dict[int, float] = {}
         counted: set[int] = set()
-        tau = launch.tau_of(self.prefer, recallable=run.recallable)
-
-        def in_flight() -> int:
-            return launch.in_flight(ballot.tally(run.seconds), rule, tau=tau)
-
-        def over() -> bool:
-            return rule.fired(ballot.tally(run.seconds)) is not None
-
+        pace = launch.Pace(
+            rule=rule,
+            tally=lambda: ballot.tally(run.seconds),
+            tau=launch.tau_of(self.prefer, recallable=run.recallable),
+            warm_first=self.warm_first,
+        )
         async with run.draws(
-            self.n, verifier=verifier, in_flight=in_flight, until=over, wakes=rule.wakes
+            self.n,
+            verifier=verifier,
+            in_flight=pace.in_flight,
+            until=pace.over,
+            wakes=rule.wakes,
+            needed=pace.needed if self.hedge and launch.hedges(self.prefer, pace.tau) else None,
+            vary=self.vary,
         ) as candidates:
             async for sample, verdict in candidates:
                 score = None if verdict is None else verdict.score
@@ -128,7 +144,8 @@ class BestOfN(Strategy):
             ballot.add(sample)
         tally = ballot.tally(run.seconds)
         _remark(run, exact=verifier.exact, scored=bool(scores))
-        weigh = _best_only if verifier.exact else _WEIGHING[self.weights]
+        weigh = self.weights if callable(self.weights) else _WEIGHING[self.weights]
+        weigh = _best_only if verifier.exact else weigh
         winner, agreement = _selected(ballot.groups, scores, weigh)
         if tally.counts and len(tally.counts) == sum(tally.counts) > 1 and not verifier.exact:
             run.warn(
@@ -169,7 +186,7 @@ def _selected(
 ) -> tuple[Sample[T] | None, float | None]:
     """The winner, and the share of the weight that its answer has."""
     samples = [sample for group in groups for sample in group.samples]
-    known = weigh([scores.get(sample.index) for sample in samples])
+    known = _weights([scores.get(sample.index) for sample in samples], weigh)
     if not any(known):  # all fail alike: the vote decides
         known = [1.0] * len(samples)
     weights = {sample.index: weight for sample, weight in zip(samples, known, strict=True)}
@@ -178,6 +195,14 @@ def _selected(
         return None, None
     share = sum(weights[sample.index] for sample in group.samples) / sum(known)
     return best_member(group, scores), share
+
+
+def _weights(scores: Sequence[float | None], weigh: Weighing) -> list[float]:
+    """Those of a function, which may be the caller's."""
+    known = list(weigh(scores))
+    if len(known) != len(scores) or not all(0 <= weight < math.inf for weight in known):
+        raise UsageError("weights", weigh, "return a number of at least 0 for each score")
+    return known
 
 
 def _best_only(scores: Sequence[float | None]) -> list[float]:

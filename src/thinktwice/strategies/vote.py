@@ -3,30 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from thinktwice import launch
-from thinktwice.ballot import Ballot
+from thinktwice.ballot import Ballot, LaunchOrder
 from thinktwice.errors import UsageError
-from thinktwice.remarks import ALL_DIFFERENT, all_different
+from thinktwice.remarks import ALL_DIFFERENT, FAST_DIFFER, UNWEIGHTED, all_different
 from thinktwice.result import Outcome
-from thinktwice.stop import AtMost, Settled, Stop, claim, with_certain
+from thinktwice.stop import AtMost, Settled, Stop, Tally, with_certain
+from thinktwice.stop.claim import Void, claim
 from thinktwice.strategy import (
     Strategy,
     check_callables,
     check_draws,
     check_inside,
     check_stop,
+    check_vary,
     nested_draws,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
+    from thinktwice.budget import Limit
     from thinktwice.launch import Preference
     from thinktwice.run import Run
     from thinktwice.sample import Sample
-    from thinktwice.tally import Tally
+    from thinktwice.vary import Vary
 
 P = TypeVar("P")
 T = TypeVar("T")
@@ -48,9 +51,21 @@ class Vote(Strategy):
         prefer: "cost" starts a call only if it will certainly be needed, so that nothing is
             discarded; "latency" starts all at once; "balanced" starts a call if it will be
             needed with a chance of a half. A number in [0, 1] is that chance. Over a sync sampler,
-            whose calls cannot be recalled, "balanced" is "cost".
+            whose calls cannot be recalled, "balanced" is "cost". "shortest" is "latency" for those
+            who want the answers that come first (short-m@k, arXiv:2505.17813): with
+            `stop=AtMost(m)` the first m of n decide.
+        count: "arrival" counts samples as they arrive; "launch" in the order in which they were
+            launched, which latencies that depend on the answer cannot bias. Arrival becomes launch
+            by itself where requests of the sampler have shown such latencies.
+        hedge: Launch another sample in the slot of one that takes over 2.5 times the median, for at
+            most 5 % more calls. Never with "cost", "shortest" or `count="launch"`, nor over a sync
+            sampler.
+        warm_first: Launch one call, and the others when it has finished: where the provider caches
+            prompts, these then read a long prompt from the cache.
+        vary: Draw from several prompts, temperatures or samplers, in seeded random order.
         equivalent: Whether two answers are the same one; by default, when they are equal.
-        weight: Weight of a sample's vote, in [0, 1]; all 1 by default.
+        weight: Weight of a sample's vote, in [0, 1]; all 1 by default. A `Confidence` or a function
+            of the sample; None where it does not know, which weighs as much as the mean so far.
         of: The strategy inside: each vote is then a run of it.
 
     Raises:
@@ -61,8 +76,12 @@ class Vote(Strategy):
     key: str | Callable[..., Hashable | None] | None = field(default=None, kw_only=True)
     stop: Stop = field(default=Settled(), kw_only=True)
     prefer: Preference | float = field(default="balanced", kw_only=True)
+    count: Literal["arrival", "launch"] = field(default="arrival", kw_only=True)
+    hedge: bool = field(default=True, kw_only=True)
+    warm_first: bool = field(default=False, kw_only=True)
+    vary: Vary | None = field(default=None, kw_only=True)
     equivalent: Callable[[Hashable, Hashable], bool] | None = field(default=None, kw_only=True)
-    weight: Callable[[Sample[object]], float] | None = field(default=None, kw_only=True)
+    weight: Callable[[Sample[object]], float | None] | None = field(default=None, kw_only=True)
     of: Strategy | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
@@ -70,6 +89,12 @@ class Vote(Strategy):
         check_draws(self.n)
         check_stop(self.stop, self.n, scored=False)
         launch.tau_of(self.prefer)
+        if self.count not in {"arrival", "launch"}:
+            raise UsageError("count", self.count, "give 'arrival' or 'launch'")
+        if self.count == "launch" and self.prefer == "shortest":
+            remedy = "count on arrival: 'shortest' wants the answers that come first"
+            raise UsageError("count", self.count, remedy)
+        check_vary(self.vary)
         check_inside(self.of)
         check_callables(key=self.key, equivalent=self.equivalent, weight=self.weight)
 
@@ -91,37 +116,82 @@ class Vote(Strategy):
             self.n, equivalent=self.equivalent, weighted=self.weight is not None
         )
         rule = with_certain(self.stop)
-        tau = launch.tau_of(self.prefer, recallable=run.recallable)
-
+        order: LaunchOrder[T] | None = LaunchOrder() if self._in_launch_order(run) else None
         counted = ballot.tally()
 
         def tally() -> Tally:
             return replace(counted, seconds=run.seconds) if rule.wakes else counted
 
-        def in_flight() -> int:
-            return launch.in_flight(tally(), rule, tau=tau)
-
-        def over() -> bool:
-            return rule.fired(tally()) is not None
-
-        async with run.draws(self.n, in_flight=in_flight, until=over, wakes=rule.wakes) as samples:
+        pace = launch.Pace(
+            rule=rule,
+            tally=tally,
+            tau=launch.tau_of(self.prefer, recallable=run.recallable),
+            warm_first=self.warm_first,
+            waiting=(lambda: 0) if order is None else order.__len__,
+        )
+        hedging = self.hedge and order is None and launch.hedges(self.prefer, pace.tau)
+        async with run.draws(
+            self.n,
+            in_flight=pace.in_flight,
+            until=pace.over,
+            wakes=rule.wakes,
+            needed=pace.needed if hedging else None,
+            vary=self.vary,
+        ) as samples:
             async for sample, _ in samples:
-                ballot.add(sample, weight=self._weight(sample))
-                counted = ballot.tally()
-        final = tally()
+                for each in (sample,) if order is None else order.after(sample):
+                    ballot.add(each, weight=self._weight(each))
+                    counted = ballot.tally()
+                    if pace.over():
+                        break
+        if order is not None and run.exhausted is not None:
+            for each in order.rest():  # nothing more will come before them, and they are paid for
+                ballot.add(each, weight=self._weight(each))
+            counted = ballot.tally()
+        return self._outcome(run, ballot, tally(), rule, in_order=order is not None)
+
+    def _outcome(
+        self, run: Run[P, T], ballot: Ballot[T], final: Tally, rule: Stop, *, in_order: bool
+    ) -> Outcome[T]:
         if all_different(run.samples):
             run.warn(ALL_DIFFERENT, aloud=self.key is None)
+        if self.weight is not None and ballot.unweighted:
+            run.warn(UNWEIGHTED, aloud=True)
         fired = rule.fired(final) if final.remaining else None
         cut = run.exhausted if final.remaining and (fired is None or run.out_of_time) else None
+        if not in_order and rule.counts_only and cut is None and self.prefer != "shortest":
+            self._look_for_association(run, final, rule)
         return Outcome(
             winner=ballot.winner(),
             agreement=ballot.agreement,
-            settled=claim(fired, final, void=self._void(cut=cut is not None)),
+            settled=claim(fired, final, void=self._void(run, cut)),
             stopped_by=cut or fired or AtMost(self.n),
             used=final.finished,
         )
 
-    def _weight(self, sample: Sample[object]) -> float:
+    def _in_launch_order(self, run: Run[P, T]) -> bool:
+        """As asked for, or because arrival is known to depend on the answer."""
+        if self.count == "launch":
+            return True
+        found = self.prefer != "shortest" and run.history.association.found
+        if found and launch.tau_of(self.prefer, recallable=run.recallable) < 1:
+            run.warn(FAST_DIFFER, aloud=True)
+            return True
+        return False
+
+    def _look_for_association(self, run: Run[P, T], final: Tally, rule: Stop) -> None:
+        """Let later runs know whether fast answers differ from slow ones."""
+        if self.weight is not None or len(run.samples) != len(final.history):
+            return
+
+        def over(finished: int, leader: int, runner_up: int) -> bool:
+            votes = (leader, runner_up) if runner_up else (leader,)
+            return rule.fired(Tally(self.n, votes, finished)) is not None
+
+        seconds = [sample.seconds for sample in run.samples]
+        run.history.association.add(final.history, seconds, over=over)
+
+    def _weight(self, sample: Sample[object]) -> float | None:
         """Of a vote; a sample that abstains has none."""
         if self.weight is None or sample.answer is None:
             return 1.0
@@ -131,10 +201,14 @@ class Vote(Strategy):
             remedy = f"it raised {type(error).__name__}: return a number from 0 to 1"
             raise UsageError("weight", self.weight, remedy) from error
 
-    def _void(self, *, cut: bool) -> str | None:
+    def _void(self, run: Run[P, T], cut: Limit | None) -> str | None:
         """Why nothing is claimed about the full vote."""
-        if cut:
-            return "a budget cut"
-        if self.weight is not None:
-            return "weights"
-        return "equivalent=" if self.equivalent is not None else None
+        known = (
+            (self.equivalent is not None, Void.EQUIVALENT),
+            (self.weight is not None, Void.WEIGHTS),
+            (self.prefer == "shortest", Void.FIRST),
+            (run.hedges > 0, Void.HEDGE),
+            (cut is not None, Void.BUDGET),
+        )
+        first = next((reason for applies, reason in known if applies), None)
+        return first or (self.vary and self.vary.void(self.n))

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import math
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
 from thinktwice import BestOfN, Budget, Completion, Limit, UsageError, Verdict, Vote, solve
+from thinktwice.ballot import rank_weights
 from thinktwice.stop import AtMost, GoodEnough
 from thinktwice.testing import ScriptedSampler, run_virtual
 from thinktwice.verifiers import Judge
@@ -105,6 +108,21 @@ class TestWeighted:
         values = ["a", "b", "a", "a"]
         assert best(values, BestOfN(4, verifier=check)).value == "b"
         assert best(values, BestOfN(4, verifier=check, weights="rank")).value == "a"
+
+    def test_weights_of_your_own(self):
+        """A function of all scores, which the check of a sample may have left unknown."""
+        check = scores({"a": 0.4, "b": 0.9})
+        values = ["a", "b", "a", "a"]
+        sharp = partial(rank_weights, power=4)
+        assert best(values, BestOfN(4, verifier=check)).value == "a"
+        assert best(values, BestOfN(4, verifier=check, weights=sharp)).value == "b"
+
+    @pytest.mark.parametrize("found", [[1.0], [1.0, -1.0], [1.0, math.nan], [1.0, math.inf]])
+    def test_weights_that_are_none(self, found):
+        """Are refused: as many as there are scores, and none below 0."""
+        strategy = BestOfN(2, verifier=scores({"a": 0.4, "b": 0.9}), weights=lambda _: found)
+        with pytest.raises(UsageError, match=r"^weights="):
+            best(["a", "b"], strategy)
 
     def test_where_all_fail_alike_the_vote_decides(self):
         """Sums of nothing tell nothing."""

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from thinktwice import Completion, Sample, UsageError, Vote, solve
+from thinktwice import Completion, Sample, UsageError, Vote, remarks, solve
 from thinktwice.launch import in_flight
 from thinktwice.stop import (
     After,
@@ -21,8 +21,9 @@ from thinktwice.stop import (
     Settled,
     with_certain,
 )
-from thinktwice.tally import Tally
+from thinktwice.stop.tally import Tally
 from thinktwice.testing import ScriptedSampler, run_virtual
+from thinktwice.verifiers import Likelihood
 
 if TYPE_CHECKING:
     from thinktwice.result import Result
@@ -97,11 +98,40 @@ class TestWinner:
         def weight(sample: Sample[object]) -> float:
             return 1.0 if sample.value == "a" else 0.3
 
-        result = vote(["b", "a", "b"], Vote(3, stop=AtMost(3), weight=weight))
+        early = Vote(9, stop=AtMost(3), weight=weight)
+        result = vote(["b", "a", "b"], early, seconds=[1, 2, 3])
         assert (result.value, result.agreement) == ("a", pytest.approx(1 / 1.6))
         assert result.settled is not None
         assert not result.settled.holds
         assert "weights" in result.settled.text
+
+    def test_weights_leave_what_is_certain(self):
+        """By default a weighted vote ends when the weight to come cannot change the winner."""
+
+        def weight(sample: Sample[object]) -> float:
+            return 1.0 if sample.value == "a" else 0.3
+
+        result = vote(["a", "a", "b"], Vote(6, weight=weight, prefer="cost"))
+        assert (result.value, result.used) == ("a", 4)  # 3 : .3, and 2 to come
+        assert result.settled is not None
+        assert (result.settled.holds, result.settled.probability) == (False, 1.0)
+        assert result.settled.certificate is None
+
+    def test_a_weight_that_is_not_known(self):
+        """Weighs the mean so far: such a sample neither vouches for an answer nor against it."""
+        known = {"a": 0.5, "b": 0.3}
+        result = vote(
+            ["a", "?", "b"], Vote(3, stop=AtMost(3), weight=lambda each: known.get(each.value))
+        )
+        assert (result.value, result.agreement) == ("a", pytest.approx(0.5 / 1.3))
+        assert remarks.UNWEIGHTED not in result.warnings
+
+    def test_no_weight_is_known(self):
+        """A plain vote, stopped as one, and said."""
+        result = vote(["a", "a", "b", "a"], Vote(16, weight=Likelihood(), prefer="cost"))
+        plain = vote(["a", "a", "b", "a"], Vote(16, prefer="cost"))
+        assert (result.value, result.used) == (plain.value, plain.used)
+        assert result.warnings == (remarks.UNWEIGHTED,)
 
     def test_a_weight_out_of_range(self):
         """Is the caller's mistake."""

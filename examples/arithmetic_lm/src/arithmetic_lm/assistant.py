@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import queue
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from .asking import REFUSAL, expression_in
-from .engine import Engine, FinishReason, Generated, Request, shared_engine
+from .engine import Alternatives, Engine, FinishReason, Generated, Request, shared_engine
 from .options import Options
 
 
 class Token(NamedTuple):
-    """A token's text and its natural log-probability at temperature 1."""
+    """A token's text and its natural log-probability at temperature 1.
+
+    `top` holds the most probable tokens in its place, with theirs, if they were asked for.
+    """
 
     text: str
     logprob: float
+    top: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,13 @@ class Reply:
     def logprobs(self) -> tuple[float, ...]:
         """Log-probability of each token."""
         return tuple(token.logprob for token in self.tokens)
+
+    @property
+    def top_logprobs(self) -> tuple[tuple[float, ...], ...] | None:
+        """Log-probabilities of the most probable tokens at each position; None if not asked for."""
+        if not any(token.top for token in self.tokens):
+            return None
+        return tuple(tuple(logprob for _, logprob in token.top) for token in self.tokens)
 
     @property
     def output_tokens(self) -> int:
@@ -117,7 +128,7 @@ class Assistant:
             with suppress(RuntimeError):
                 loop.call_soon_threadsafe(tokens.put_nowait, item)
 
-        future = self.engine.submit(request, lambda n, logprob: tell(self._token(n, logprob)))
+        future = self.engine.submit(request, lambda n, p, top: tell(self._token(n, p, top)))
         future.add_done_callback(lambda _: tell(None))
         try:
             while (token := await tokens.get()) is not None:
@@ -136,7 +147,7 @@ class Assistant:
             yield from _pieces(_refusal(prompt, options))
             return
         tokens: queue.SimpleQueue[Token | None] = queue.SimpleQueue()
-        future = self.engine.submit(request, lambda n, logprob: tokens.put(self._token(n, logprob)))
+        future = self.engine.submit(request, lambda n, p, top: tokens.put(self._token(n, p, top)))
         future.add_done_callback(lambda _: tokens.put(None))
         try:
             while (token := tokens.get()) is not None:
@@ -155,14 +166,16 @@ class Assistant:
             seed=None if options.seed is None else (options.seed, index),
             max_tokens=options.max_tokens,
             stop=options.stop,
+            top_logprobs=options.top_logprobs,
         )
 
-    def _token(self, number: int, logprob: float) -> Token:
-        return Token(self.engine.model.vocabulary.tokens[number], logprob)
+    def _token(self, number: int, logprob: float, top: Alternatives) -> Token:
+        texts = self.engine.model.vocabulary.tokens
+        return Token(texts[number], logprob, tuple((texts[n], each) for n, each in top))
 
     def _reply(self, request: Request, written: Generated) -> Reply:
-        pairs = zip(written.tokens, written.logprobs, strict=True)
-        tokens = tuple(self._token(number, logprob) for number, logprob in pairs)
+        top: Sequence[Alternatives] = written.top_logprobs or [()] * len(written.tokens)
+        tokens = tuple(map(self._token, written.tokens, written.logprobs, top))
         return Reply(tokens, written.finish_reason, len(request.prompt))
 
 

@@ -7,7 +7,7 @@ import functools
 import threading
 import zlib
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Literal
@@ -18,7 +18,10 @@ from numpy.typing import NDArray
 from .model import Cache, Floats, Model, load_model, log_softmax
 
 FinishReason = Literal["stop", "length"]
-OnToken = Callable[[int, float], None]
+Alternatives = tuple[tuple[int, float], ...]
+"""Token numbers with their log-probabilities, the most probable first."""
+
+OnToken = Callable[[int, float, Alternatives], None]
 
 _IDLE_SECONDS = 2.0
 _PREFIXES = 256
@@ -35,6 +38,8 @@ class Request:
             the rounding of float32 sums). None takes fresh entropy.
         max_tokens: Most tokens to write; cut to what the context holds.
         stop: Texts that end the writing; they are not part of the result.
+        top_logprobs: How many of the most probable tokens to report at each position; at most as
+            many as the model can write.
     """
 
     prompt: tuple[int, ...]
@@ -42,6 +47,7 @@ class Request:
     seed: int | tuple[int, ...] | None = None
     max_tokens: int | None = None
     stop: tuple[str, ...] = ()
+    top_logprobs: int = 0
 
 
 @dataclass(frozen=True)
@@ -53,11 +59,13 @@ class Generated:
         logprobs: Natural log-probability of each token under the model's own distribution,
             that is at temperature 1 whatever the sampling temperature was.
         finish_reason: ``"length"`` when `max_tokens` or the context ended the text.
+        top_logprobs: The most probable tokens at each position; empty if none were asked for.
     """
 
     tokens: tuple[int, ...]
     logprobs: tuple[float, ...]
     finish_reason: FinishReason
+    top_logprobs: tuple[Alternatives, ...] = ()
 
 
 @dataclass(eq=False)
@@ -69,19 +77,24 @@ class _Stream:
     noise: NDArray[np.float64]
     tokens: list[int] = field(default_factory=list[int])
     logprobs: list[float] = field(default_factory=list[float])
+    top: list[Alternatives] = field(default_factory=list[Alternatives])
     text: str = ""
     told: int = 0
 
-    def add(self, token: int, logprob: float, character: str) -> FinishReason | None:
+    def add(
+        self, token: int, logprob: float, top: Alternatives, character: str
+    ) -> FinishReason | None:
         """Take the next token; return why the text is finished, if it is."""
         if not character:
             return "stop"
         self.tokens.append(token)
         self.logprobs.append(logprob)
+        self.top.append(top)
         if self.request.stop:
             self.text += character
             if found := next((s for s in self.request.stop if self.text.endswith(s)), None):
                 del self.tokens[-len(found) :], self.logprobs[-len(found) :]
+                del self.top[-len(found) :]
                 return "stop"
         self.tell(held=max(map(len, self.request.stop), default=1) - 1)
         return "length" if len(self.tokens) >= self.limit else None
@@ -90,14 +103,15 @@ class _Stream:
         """Pass new tokens on, but for the last `held`, which a stop text may yet take back."""
         if self.on_token is not None:
             for i in range(self.told, len(self.tokens) - held):
-                self.on_token(self.tokens[i], self.logprobs[i])
+                self.on_token(self.tokens[i], self.logprobs[i], self.top[i])
                 self.told = i + 1
 
     def finish(self, reason: FinishReason) -> None:
         """Settle the future, unless the caller has gone."""
         if self.future.set_running_or_notify_cancel():
             self.tell()
-            self.future.set_result(Generated(tuple(self.tokens), tuple(self.logprobs), reason))
+            top = tuple(self.top) if self.request.top_logprobs else ()
+            self.future.set_result(Generated(tuple(self.tokens), tuple(self.logprobs), reason, top))
 
 
 class Engine:
@@ -124,6 +138,7 @@ class Engine:
         self._prefixes: OrderedDict[tuple[int, ...], tuple[Floats, Floats, Floats]] = OrderedDict()
         tokens = self.model.vocabulary.tokens
         self._characters = [t if len(t) == 1 else "" for t in tokens]
+        self._writable = len(tokens) - len(self.model.vocabulary.silent)
 
     @property
     def running(self) -> int:
@@ -135,7 +150,8 @@ class Engine:
 
         Args:
             request: What to write.
-            on_token: Called from the engine's thread with each token and its log-probability.
+            on_token: Called from the engine's thread with each token, its log-probability, and the
+                most probable tokens in its place.
 
         Raises:
             ValueError: The prompt leaves no room, or the temperature or `max_tokens` is no good.
@@ -146,6 +162,8 @@ class Engine:
             raise ValueError(f"no room to write: {len(request.prompt)} prompt tokens, {limit=}")
         if not 0 <= request.temperature < float("inf"):
             raise ValueError(f"temperature must be at least 0, not {request.temperature}")
+        if request.top_logprobs < 0:
+            raise ValueError(f"top_logprobs must be at least 0, not {request.top_logprobs}")
         future: Future[Generated] = Future()
         stream = _Stream(request, future, on_token, limit, _noise(request, limit))
         with self._wake:
@@ -202,10 +220,10 @@ class Engine:
         """Sample one token for every sequence, drop the finished, and step the rest."""
         if not self._running:
             return
-        tokens, logprobs = self._sample()
+        tokens, logprobs, top = self._sample()
         for slot in range(len(self._running) - 1, -1, -1):
             stream, token = self._running[slot], tokens[slot]
-            reason = stream.add(token, logprobs[slot], self._characters[token])
+            reason = stream.add(token, logprobs[slot], top[slot], self._characters[token])
             if reason is not None or stream.future.cancelled():
                 self._drop(slot)
             if reason is not None:
@@ -215,14 +233,16 @@ class Engine:
             at = [len(s.request.prompt) + len(s.tokens) - 1 for s in self._running]
             self._logits[: len(last)] = self.model.step(self._cache, last, np.array(at))
 
-    def _sample(self) -> tuple[list[int], list[float]]:
-        """Return a token per sequence and its log-probability."""
+    def _sample(self) -> tuple[list[int], list[float], list[Alternatives]]:
+        """Return a token per sequence, its log-probability, and the most probable tokens."""
         logits = self._logits[: len(self._running)]
         temperatures = np.array([s.request.temperature for s in self._running])
         uniforms = np.array([s.noise[len(s.tokens)] for s in self._running])
         tokens = sample(logits, temperatures, uniforms)
-        logprobs = log_softmax(logits)[np.arange(len(tokens)), tokens]
-        return tokens.tolist(), logprobs.tolist()
+        table = log_softmax(logits)
+        logprobs = table[np.arange(len(tokens)), tokens]
+        wanted = [min(s.request.top_logprobs, self._writable) for s in self._running]
+        return tokens.tolist(), logprobs.tolist(), _most_probable(table, wanted)
 
     def _drop(self, slot: int) -> None:
         """Free a slot by moving the last sequence into it."""
@@ -270,6 +290,16 @@ def sample(
     picked: NDArray[np.intp] = below.sum(-1, dtype=np.intp)
     picked[greedy] = logits[greedy].argmax(-1)
     return picked
+
+
+def _most_probable(table: Floats, wanted: Sequence[int]) -> list[Alternatives]:
+    """Return as many of the most probable tokens of each row as are wanted of it."""
+    if not any(wanted):
+        return [()] * len(wanted)
+    order = np.argsort(-table, axis=-1, kind="stable")[:, : max(wanted)]
+    values = np.take_along_axis(table, order, -1)
+    rows = zip(order.tolist(), values.tolist(), wanted, strict=True)
+    return [tuple(zip(numbers[:k], logs[:k], strict=True)) for numbers, logs, k in rows]
 
 
 @functools.cache

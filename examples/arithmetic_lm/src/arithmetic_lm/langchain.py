@@ -25,18 +25,20 @@ from .options import DEFAULT_TEMPERATURE, Options, options_from
 class ArithmeticChatModel(BaseChatModel):
     """The shared model as a LangChain chat model.
 
-    ``bind(temperature=, seed=, max_tokens=, stop=, n=)`` is honoured. The question is the first
-    expression in the last human message, or in the last message if there is none.
+    ``bind(temperature=, seed=, max_tokens=, stop=, top_logprobs=, n=)`` is honoured. The question
+    is the first expression in the last human message, or in the last message if there is none.
 
     Args:
         temperature: 0 is greedy; 1 samples the model's own distribution.
         max_tokens: Most tokens of a reply; None leaves it to the context.
         seed: Makes replies repeatable; None takes fresh entropy.
+        top_logprobs: How many of the most probable tokens to report at each position.
     """
 
     temperature: float = DEFAULT_TEMPERATURE
     max_tokens: int | None = None
     seed: int | None = None
+    top_logprobs: int = 0
 
     @cached_property
     def _assistant(self) -> Assistant:
@@ -54,7 +56,8 @@ class ArithmeticChatModel(BaseChatModel):
     @property
     def _identifying_params(self) -> dict[str, Any]:
         fields = {"temperature": self.temperature, "max_tokens": self.max_tokens}
-        return {"model_name": self.model_name, **fields, "seed": self.seed}
+        more = {"seed": self.seed, "top_logprobs": self.top_logprobs}
+        return {"model_name": self.model_name, **fields, **more}
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         options = self._options(stop, kwargs)
@@ -76,6 +79,7 @@ class ArithmeticChatModel(BaseChatModel):
             "max_tokens": self.max_tokens,
             "seed": self.seed,
             "stop": stop,
+            "top_logprobs": self.top_logprobs,
         }
         bound = {key: kwargs[key] for key in given if kwargs.get(key) is not None}
         return options_from({**given, **bound})
@@ -199,5 +203,14 @@ def _usage(read: int, written: int) -> UsageMetadata:
     return UsageMetadata(input_tokens=read, output_tokens=written, total_tokens=read + written)
 
 
-def _logprobs(tokens: Sequence[Token]) -> dict[str, list[dict[str, str | float]]]:
-    return {"content": [{"token": token.text, "logprob": token.logprob} for token in tokens]}
+def _logprobs(tokens: Sequence[Token]) -> dict[str, list[dict[str, Any]]]:
+    return {
+        "content": [
+            {
+                "token": token.text,
+                "logprob": token.logprob,
+                "top_logprobs": [{"token": text, "logprob": each} for text, each in token.top],
+            }
+            for token in tokens
+        ]
+    }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import cast
 
 DEFAULT_TEMPERATURE = 0.8
@@ -18,18 +18,23 @@ class Options:
         seed: Makes the reply repeatable; None takes fresh entropy.
         max_tokens: Most tokens of the reply; None leaves it to the context.
         stop: Texts that end the reply and are not part of it.
+        top_logprobs: How many of the most probable tokens to report at each position, up to 20,
+            which is all that the shipped model can write.
     """
 
     temperature: float = DEFAULT_TEMPERATURE
     seed: int | None = None
     max_tokens: int | None = None
     stop: tuple[str, ...] = ()
+    top_logprobs: int = 0
 
     def __post_init__(self) -> None:
         if not 0 <= self.temperature < float("inf"):
             raise ValueError(f"temperature must be at least 0, not {self.temperature}")
         if self.max_tokens is not None and self.max_tokens < 1:
             raise ValueError(f"max_tokens must be at least 1, not {self.max_tokens}")
+        if not 0 <= self.top_logprobs <= 20:
+            raise ValueError(f"top_logprobs must be 0 to 20, not {self.top_logprobs}")
 
 
 def options_from(given: Mapping[str, object]) -> Options:
@@ -38,7 +43,7 @@ def options_from(given: Mapping[str, object]) -> Options:
     Raises:
         ValueError: An option is unknown or of the wrong type.
     """
-    if unknown := set(given) - {"temperature", "seed", "max_tokens", "stop"}:
+    if unknown := set(given) - {field.name for field in fields(Options)}:
         raise ValueError(f"unknown options: {', '.join(sorted(unknown))}")
     temperature = given.get("temperature", DEFAULT_TEMPERATURE)
     seed, max_tokens, stop = given.get("seed"), given.get("max_tokens"), given.get("stop")
@@ -48,7 +53,10 @@ def options_from(given: Mapping[str, object]) -> Options:
         raise ValueError(f"seed must be an integer, not {seed!r}")
     if max_tokens is not None and not isinstance(max_tokens, int):
         raise ValueError(f"max_tokens must be an integer, not {max_tokens!r}")
-    return Options(float(temperature), seed, max_tokens, _stops(stop))
+    top = given.get("top_logprobs") or 0
+    if isinstance(top, bool) or not isinstance(top, int):
+        raise ValueError(f"top_logprobs must be an integer, not {top!r}")
+    return Options(float(temperature), seed, max_tokens, _stops(stop), top)
 
 
 def _stops(stop: object) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ class ArithmeticSampler:
     Args:
         temperature: Used when a call's options name none.
         max_tokens: Most tokens of a completion when a call's options name none.
+        top_logprobs: As in `Options`, when a call's options name none.
         engine: Writes the texts; None takes the one this process shares.
     """
 
@@ -30,10 +31,12 @@ class ArithmeticSampler:
         *,
         temperature: float = DEFAULT_TEMPERATURE,
         max_tokens: int | None = None,
+        top_logprobs: int = 0,
         engine: Engine | None = None,
     ) -> None:
         self.temperature = temperature
         self.max_tokens = max_tokens
+        self.top_logprobs = top_logprobs
         self._assistant = Assistant(engine)
 
     async def __call__(
@@ -43,7 +46,8 @@ class ArithmeticSampler:
 
         Args:
             prompt: A question such as ``"37*8+56"``.
-            options: May hold ``temperature``, ``seed``, ``max_tokens`` and ``stop``.
+            options: May hold ``temperature``, ``seed``, ``max_tokens``, ``stop`` and
+                ``top_logprobs``.
 
         Raises:
             ValueError: An option is unknown or out of range.
@@ -60,6 +64,7 @@ class ArithmeticSampler:
         chosen: dict[str, object] = {
             "temperature": self.temperature,
             "max_tokens": self.max_tokens,
+            "top_logprobs": self.top_logprobs,
         }
         chosen.update({k: v for k, v in (given or {}).items() if v is not None})
         return options_from(chosen)
@@ -84,6 +89,7 @@ def _completion(reply: Reply) -> Completion[str]:
         provider=ArithmeticSampler.provider,
         finish_reason=reply.finish_reason,
         logprobs=reply.logprobs,
+        top_logprobs=reply.top_logprobs,
         cached=False,
         raw=reply,
     )

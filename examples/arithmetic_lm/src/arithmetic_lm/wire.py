@@ -108,7 +108,10 @@ def _options(body: Mapping[str, object]) -> Options:
         "max_tokens": body.get("max_tokens") if most is None else most,
         "seed": body.get("seed"),
         "stop": body.get("stop"),
+        "top_logprobs": body.get("top_logprobs"),
     }
+    if given["top_logprobs"] and not body.get("logprobs"):
+        raise BadRequest("'top_logprobs' needs 'logprobs' to be true")
     try:
         return options_from(given)
     except ValueError as error:
@@ -150,15 +153,17 @@ def logprobs_of(tokens: Sequence[Token]) -> JSON:
     return {
         "content": [
             {
-                "token": token.text,
-                "logprob": token.logprob,
-                "bytes": list(token.text.encode()),
-                "top_logprobs": [],
+                **_logprob(token.text, token.logprob),
+                "top_logprobs": [_logprob(*each) for each in token.top],
             }
             for token in tokens
         ],
         "refusal": None,
     }
+
+
+def _logprob(text: str, logprob: float) -> JSON:
+    return {"token": text, "logprob": logprob, "bytes": list(text.encode())}
 
 
 def completion_body(

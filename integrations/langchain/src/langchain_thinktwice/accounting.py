@@ -135,15 +135,23 @@ class Bookkeeper(BaseCallbackHandler):
     def _call(self, scope: Scope, prompts: list[Any], details: Mapping[str, Any]) -> dict[str, Any]:
         metadata: Mapping[str, Any] = details.get("metadata") or {}
         params: Mapping[str, Any] = details.get("invocation_params") or {}
-        model = metadata.get("ls_model_name") or params.get("model") or params.get("model_name")
+        model, provider = asked(details)
         return {
-            "model": model if isinstance(model, str) else None,
-            "provider": metadata.get("ls_provider"),
+            "model": model,
+            "provider": provider,
             "prompt": _with_tools(prompts[0], params) if scope.ledger.capped else None,
             "max_tokens": _most_tokens(params, metadata),
             "options": params,
             "emitted": self._emitted,
         }
+
+
+def asked(details: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    """Model and provider of a call that starts."""
+    metadata: Mapping[str, Any] = details.get("metadata") or {}
+    params: Mapping[str, Any] = details.get("invocation_params") or {}
+    model = metadata.get("ls_model_name") or params.get("model") or params.get("model_name")
+    return model if isinstance(model, str) else None, metadata.get("ls_provider")
 
 
 def emits_spans(handlers: Iterable[BaseCallbackHandler]) -> bool:
@@ -213,6 +221,6 @@ def _at_once(booking: Coroutine[Any, Any, Booking]) -> Booking:
         return cast("Booking", done.value)
     booking.close()
     raise RunError(
-        "a blocking model call in async code would have to wait for its budget, and so block what "
-        "it waits for: call ainvoke there"
+        "a blocking model call in async code would have to wait for its budget or its limiter, and "
+        "so block what it waits for: call ainvoke there"
     )

@@ -146,4 +146,4 @@ def _is_cached(unit: Unit) -> bool:
 
 def _warn(cause: str, remedy: str) -> None:
     message = f"{cause}, so all samples will be the same one: {remedy}"
-    warnings.warn(message, ThinktwiceWarning, stacklevel=6)
+    warnings.warn(message, ThinktwiceWarning, stacklevel=7)

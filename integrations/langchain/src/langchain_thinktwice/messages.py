@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from langchain_core.messages import AIMessage, BaseMessage
 
+from langchain_thinktwice.logprobs import NO_LOGPROBS, Logprobs, logprobs
 from thinktwice.answers import canonical_json, default_key, fold, text_in
 from thinktwice.sample import finish_meaning
 
@@ -51,12 +52,12 @@ class Reading:
     Attributes:
         text: Its text.
         finish_reason: Why it ended.
-        logprobs: Log-probability of each of its tokens.
+        logprobs: Log-probabilities of its tokens.
     """
 
     text: str | None = None
     finish_reason: str | None = None
-    logprobs: tuple[float, ...] | None = None
+    logprobs: Logprobs = NO_LOGPROBS
 
 
 def read_message(message: AIMessage) -> Reading:
@@ -79,17 +80,6 @@ def finish_reason(metadata: Mapping[str, Any]) -> str | None:
     if reason is None and isinstance(details, Mapping):
         reason = cast("Mapping[str, object]", details).get("reason")
     return finish_meaning(reason) if isinstance(reason, str) else None
-
-
-def logprobs(metadata: Mapping[str, Any]) -> tuple[float, ...] | None:
-    """Log-probabilities of the tokens, where the provider was asked for them."""
-    found = metadata.get("logprobs")
-    if not isinstance(found, Mapping):
-        return None
-    tokens = cast("Mapping[str, object]", found).get("content")
-    if not isinstance(tokens, Sequence) or isinstance(tokens, str) or not tokens:
-        return None
-    return tuple(float(token["logprob"]) for token in cast("Sequence[Mapping[str, Any]]", tokens))
 
 
 def summary(result: Result[Any]) -> dict[str, Any]:

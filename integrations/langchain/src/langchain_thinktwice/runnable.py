@@ -30,8 +30,10 @@ from langchain_thinktwice.samples import (
 from langchain_thinktwice.tree import walk
 from thinktwice import Budget, Limiter, Result, Strategy, UsageError, solve, solve_sync
 from thinktwice.answers import key_function
+from thinktwice.history import History
 from thinktwice.limiter import DEFAULT_CONCURRENCY
 from thinktwice.pricing import default_prices
+from thinktwice.shadow import as_shadow
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
@@ -39,6 +41,9 @@ if TYPE_CHECKING:
     from langchain_core.callbacks import BaseCallbackManager
     from langchain_core.runnables.graph import Graph
     from langchain_core.utils.pydantic import TypeBaseModel
+
+    from thinktwice.protocols import Sampler
+    from thinktwice.vary import Vary
 
 
 class StrategyRunnable(RunnableSerializable[Input, Output]):
@@ -61,8 +66,10 @@ class StrategyRunnable(RunnableSerializable[Input, Output]):
     on_exhausted: Any = "best"
     require_budget: bool = False
     configurable_prefix: str = configs.PREFIX
+    shadow: Any = None
     model_config = ConfigDict(arbitrary_types_allowed=True)
     _draws: int = PrivateAttr(default=1)
+    _history: History = PrivateAttr(default_factory=History)
 
     def __init__(self, **fields: Any) -> None:
         """Check what can be seen before anything is drawn.
@@ -71,6 +78,7 @@ class StrategyRunnable(RunnableSerializable[Input, Output]):
             UsageError: A parameter makes no sense, the Runnable acts or remembers, or options
                 would not reach a model.
         """
+        fields["shadow"] = as_shadow(fields.get("shadow"))
         fields["bound"] = bound = _checked(fields)
         super().__init__(**fields)
         parts = walk(bound, closed=(StrategyRunnable,))
@@ -189,14 +197,22 @@ class StrategyRunnable(RunnableSerializable[Input, Output]):
             yield each
 
     def _invoke(self, given: Input, config: RunnableConfig, **kwargs: Any) -> Output:
-        config = _entered(config, manager_of(CallbackManager, config), blocks=True)
-        drawing = BlockingDrawing(self.bound, config, kwargs, draws=self._draws)
+        drawing = self._drawing(config, kwargs, blocks=True)
         return self._output(solve_sync(given, sampler=drawing, **self._settings(config)))
 
     async def _ainvoke(self, given: Input, config: RunnableConfig, **kwargs: Any) -> Output:
-        config = _entered(config, manager_of(AsyncCallbackManager, config), blocks=False)
-        drawing = AsyncDrawing(self.bound, config, kwargs, draws=self._draws)
+        drawing = self._drawing(config, kwargs, blocks=False)
         return self._output(await solve(given, sampler=drawing, **self._settings(config)))
+
+    def _drawing(
+        self, config: RunnableConfig, kwargs: dict[str, Any], *, blocks: bool
+    ) -> Sampler[Input, Any]:
+        """The bound Runnable as a sampler, and all made ready for it; see `_entered`."""
+        if blocks:
+            config = _entered(config, manager_of(CallbackManager, config), blocks=True)
+            return BlockingDrawing(self.bound, config, kwargs, self._history, draws=self._draws)
+        config = _entered(config, manager_of(AsyncCallbackManager, config), blocks=False)
+        return AsyncDrawing(self.bound, config, kwargs, self._history, draws=self._draws)
 
     def _settings(self, config: RunnableConfig) -> dict[str, Any]:
         prefix = self.configurable_prefix
@@ -230,9 +246,13 @@ def _checked(fields: Mapping[str, Any]) -> Runnable[Any, Any]:
     bound = cast("Runnable[Any, Any]", bound)
     if not fields.get("repeatable"):
         refuse_side_effects(bound, closed=(StrategyRunnable,))
-    if options:
-        bound = accepting_options(bound)
-    if strategy.draws != 1:
+    vary: Vary | None = getattr(strategy, "vary", None)
+    if vary is not None and vary.samplers:
+        raise UsageError("samplers", vary.samplers, "a wrapper has one Runnable: vary its prompts")
+    if options or (vary is not None and vary.temperatures):
+        accepting = accepting_options(bound)
+        bound = accepting if fields["shadow"] is None else bound  # to callers it is as it was
+    if strategy.draws != 1 and vary is None:
         warn_of_sameness(bound, options)
     return bound
 
@@ -246,6 +266,9 @@ def _check_settings(fields: Mapping[str, Any]) -> None:
     for name, kind in (("budget", Budget), ("limiter", Limiter)):
         if not isinstance(fields.get(name), kind | None):
             raise UsageError(name, fields[name], f"give a {kind.__name__}")
+    if fields.get("include_result") and fields["shadow"] is not None:
+        remedy = "callers get what they would get without it: look at shadow.report instead"
+        raise UsageError("include_result", fields["include_result"], remedy)
     options = fields.get("options")
     if options is not None and not callable(options) and not isinstance(options, Mapping):
         remedy = "give a mapping of call options, or a function of the sample's index"

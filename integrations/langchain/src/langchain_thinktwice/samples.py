@@ -22,6 +22,8 @@ from thinktwice.threads import in_thread
 if TYPE_CHECKING:
     from langchain_core.callbacks import BaseCallbackManager
 
+    from langchain_thinktwice.usage import Reply
+    from thinktwice.history import History
     from thinktwice.protocols import Options
 
 M = TypeVar("M", AsyncCallbackManager, CallbackManager)
@@ -42,6 +44,7 @@ class _Drawing(Generic[Input, Output]):
     Attributes:
         leaf: False: model calls are booked where they are made.
         draws: Draws that the strategies inside the Runnable make for one sample.
+        history: What past requests tell about its latencies.
     """
 
     leaf = False
@@ -51,6 +54,7 @@ class _Drawing(Generic[Input, Output]):
         bound: Runnable[Input, Output],
         config: RunnableConfig,
         kwargs: dict[str, Any],
+        history: History,
         *,
         draws: int = 1,
     ) -> None:
@@ -60,9 +64,11 @@ class _Drawing(Generic[Input, Output]):
             bound: The Runnable.
             config: The request's config, whose callbacks are children of its run.
             kwargs: Passed to each call.
+            history: What past requests tell about it.
             draws: Draws inside one sample.
         """
         self.draws = draws
+        self.history = history
         self._bound = bound
         self._config = config
         self._kwargs = kwargs
@@ -93,7 +99,7 @@ class AsyncDrawing(_Drawing[Input, Output]):
             await run.on_chain_error(error)
             raise
         await run.on_chain_end(value)
-        return completion(value, books)
+        return completion(value, books and books.last)
 
 
 class BlockingDrawing(_Drawing[Input, Output]):
@@ -114,7 +120,7 @@ class BlockingDrawing(_Drawing[Input, Output]):
             run.on_chain_error(error)
             raise
         run.on_chain_end(value)
-        return completion(value, books)
+        return completion(value, books and books.last)
 
 
 async def call_booked(
@@ -133,7 +139,7 @@ async def call_booked(
         config = patch_config(config, callbacks=(own := manager_of(AsyncCallbackManager, config)))
         books = keep_books(own)
         returned = await runnable.ainvoke(value, config, **kwargs)
-    return completion(returned, books)
+    return completion(returned, books and books.last)
 
 
 def prepared(
@@ -203,18 +209,19 @@ def _emitted(manager: BaseCallbackManager) -> bool:
     return emits_spans(manager.handlers)
 
 
-def completion(value: Output, books: Bookkeeper | None) -> Completion[Output]:
+def completion(value: Output, last: Reply | None) -> Completion[Output]:
     """A value with what its message says of it, or else the last reply that went into it."""
     message = message_in(value)
     if message is not None:
         reading = read_message(message)
-    elif books is not None and books.last is not None:
-        reading = books.last.reading
+    elif last is not None:
+        reading = last.reading
     else:
         reading = Reading()
     return Completion(
         value=value,
         text=None if isinstance(value, str) else reading.text,
         finish_reason=reading.finish_reason,
-        logprobs=reading.logprobs,
+        logprobs=reading.logprobs.sampled,
+        top_logprobs=reading.logprobs.top,
     )

@@ -17,7 +17,7 @@ from typing import (
     overload,
 )
 
-from langchain_thinktwice.runnable import StrategyRunnable
+from langchain_thinktwice.shadowed import wrapped
 from langchain_thinktwice.verifiers import as_verifier
 from thinktwice import BestOfN, Settled, UsageError, Vote
 
@@ -26,9 +26,12 @@ if TYPE_CHECKING:
 
     from langchain_core.runnables import Runnable
 
+    from langchain_thinktwice.runnable import StrategyRunnable
     from thinktwice import Budget, Limiter, Price, Result, Sample, Stop, Strategy
     from thinktwice.launch import Preference
     from thinktwice.protocols import Options, PriceSource, Verifier
+    from thinktwice.shadow import Shadow
+    from thinktwice.vary import Vary
 
     Key: TypeAlias = str | Callable[[Any], Hashable | None]
     Judging: TypeAlias = Verifier[object] | Callable[[Any], object] | Runnable[Any, object]
@@ -69,6 +72,8 @@ class Settings(TypedDict, total=False):
             tool or a message history.
         configurable_prefix: Of the keys that a request may set in `configurable`; give nested
             wrappers different ones to address them apart.
+        shadow: A share of the requests, or a `Shadow`: callers get what the Runnable itself
+            returns, and the strategy runs behind such a share; see `runnable.shadow.report`.
         name: Of its runs, in traces.
     """
 
@@ -81,7 +86,33 @@ class Settings(TypedDict, total=False):
     require_budget: bool
     repeatable: bool
     configurable_prefix: str
+    shadow: Shadow | float | None
     name: str | None
+
+
+class Launching(Settings, total=False):
+    """What `vote` and `best_of_n` take besides, about the launching of samples.
+
+    Attributes:
+        hedge: Launch another sample in the slot of one that is late; True by default.
+        warm_first: Launch one sample, and the others when it has finished, so that these find the
+            prompt in the provider's cache.
+        vary: Draw from several prompts or temperatures; functions get the input of the Runnable.
+    """
+
+    hedge: bool
+    warm_first: bool
+    vary: Vary | None
+
+
+class Counting(Launching, total=False):
+    """What `vote` takes besides.
+
+    Attributes:
+        count: "arrival" or "launch": the order in which votes are counted.
+    """
+
+    count: Literal["arrival", "launch"]
 
 
 @overload
@@ -132,9 +163,7 @@ def with_strategy(
     """
     if key is not None:
         strategy = _with_key(strategy, key)
-    return StrategyRunnable(
-        bound=runnable, strategy=strategy, include_result=include_result, **settings
-    )
+    return wrapped(bound=runnable, strategy=strategy, include_result=include_result, **settings)
 
 
 def _with_key(strategy: Strategy, key: Key) -> Strategy:
@@ -154,7 +183,7 @@ def vote(
     equivalent: Callable[[Hashable, Hashable], bool] | None = None,
     weight: Callable[[Sample[object]], float] | None = None,
     include_result: Literal[False] = False,
-    **settings: Unpack[Settings],
+    **settings: Unpack[Counting],
 ) -> StrategyRunnable[I, O]: ...
 
 
@@ -169,7 +198,7 @@ def vote(
     equivalent: Callable[[Hashable, Hashable], bool] | None = None,
     weight: Callable[[Sample[object]], float] | None = None,
     include_result: Literal[True],
-    **settings: Unpack[Settings],
+    **settings: Unpack[Counting],
 ) -> StrategyRunnable[I, WithResult[O]]: ...
 
 
@@ -183,7 +212,7 @@ def vote(
     equivalent: Callable[[Hashable, Hashable], bool] | None = None,
     weight: Callable[[Sample[object]], float] | None = None,
     include_result: bool = False,
-    **settings: Unpack[Settings],
+    **settings: Unpack[Counting],
 ) -> StrategyRunnable[I, Any]:
     """Sample a Runnable up to n times and return the most frequent answer (self-consistency).
 
@@ -199,7 +228,7 @@ def vote(
         equivalent: Whether two answers are the same one.
         weight: Weight of a sample's vote, in [0, 1].
         include_result: Return `{"value": ..., "result": ...}`, in the manner of `include_raw`.
-        **settings: See `Settings`.
+        **settings: See `Counting`, `Launching` and `Settings`.
 
     Returns:
         A Runnable with the same input and output types.
@@ -207,10 +236,17 @@ def vote(
     Raises:
         UsageError: As `with_strategy`.
     """
-    strategy = Vote(n, key=key, stop=stop, prefer=prefer, equivalent=equivalent, weight=weight)
-    return StrategyRunnable(
-        bound=runnable, strategy=strategy, include_result=include_result, **settings
+    launching, others = _apart(settings)
+    strategy = Vote(
+        n,
+        key=key,
+        stop=stop,
+        prefer=prefer,
+        equivalent=equivalent,
+        weight=weight,
+        **launching,
     )
+    return wrapped(bound=runnable, strategy=strategy, include_result=include_result, **others)
 
 
 @overload
@@ -225,7 +261,7 @@ def best_of_n(
     equivalent: Callable[[Hashable, Hashable], bool] | None = None,
     weights: Literal["score", "rank"] = "score",
     include_result: Literal[False] = False,
-    **settings: Unpack[Settings],
+    **settings: Unpack[Launching],
 ) -> StrategyRunnable[I, O]: ...
 
 
@@ -241,7 +277,7 @@ def best_of_n(
     equivalent: Callable[[Hashable, Hashable], bool] | None = None,
     weights: Literal["score", "rank"] = "score",
     include_result: Literal[True],
-    **settings: Unpack[Settings],
+    **settings: Unpack[Launching],
 ) -> StrategyRunnable[I, WithResult[O]]: ...
 
 
@@ -256,7 +292,7 @@ def best_of_n(
     equivalent: Callable[[Hashable, Hashable], bool] | None = None,
     weights: Literal["score", "rank"] = "score",
     include_result: bool = False,
-    **settings: Unpack[Settings],
+    **settings: Unpack[Launching],
 ) -> StrategyRunnable[I, Any]:
     """Sample a Runnable up to n times, have each sample judged, and return the best.
 
@@ -274,7 +310,7 @@ def best_of_n(
         equivalent: Whether two answers are the same one.
         weights: How an inexact verifier's scores add up, as they are or by rank.
         include_result: Return `{"value": ..., "result": ...}`, in the manner of `include_raw`.
-        **settings: See `Settings`.
+        **settings: See `Launching` and `Settings`.
 
     Returns:
         A Runnable with the same input and output types.
@@ -283,6 +319,7 @@ def best_of_n(
         UsageError: As `with_strategy`.
     """
     judge = as_verifier(verifier)
+    launching, others = _apart(settings)
     strategy = BestOfN(
         n,
         verifier=judge,
@@ -291,7 +328,16 @@ def best_of_n(
         prefer=prefer,
         equivalent=equivalent,
         weights=weights,
+        **launching,
     )
-    return StrategyRunnable(
-        bound=runnable, strategy=strategy, include_result=include_result, **settings
-    )
+    return wrapped(bound=runnable, strategy=strategy, include_result=include_result, **others)
+
+
+_OF_STRATEGIES: Final = frozenset(Counting.__annotations__) - frozenset(Settings.__annotations__)
+
+
+def _apart(settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The settings of a strategy, and those of the wrapper around it."""
+    launching = {name: each for name, each in settings.items() if name in _OF_STRATEGIES}
+    others = {name: each for name, each in settings.items() if name not in _OF_STRATEGIES}
+    return launching, others

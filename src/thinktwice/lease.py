@@ -1,0 +1,195 @@
+"""What one call holds of the accounts around it, from its reservation to its settlement."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from thinktwice.entry import ZERO
+from thinktwice.sample import NO_USAGE, Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from decimal import Decimal
+
+    from thinktwice.account import Account
+    from thinktwice.budget import Limit, Need
+    from thinktwice.entry import Entry
+
+
+@dataclass
+class Sums:
+    """Calls, tokens and money, spent or held."""
+
+    calls: int = 0
+    tokens: int = 0
+    cost: Decimal = ZERO
+
+    def add(self, other: Sums, sign: int = 1) -> None:
+        """Add or, with a sign of -1, take off."""
+        self.calls += sign * other.calls
+        self.tokens += sign * other.tokens
+        if other.cost:
+            self.cost += sign * other.cost
+
+    def __add__(self, other: Sums) -> Sums:
+        """Both together."""
+        return Sums(self.calls + other.calls, self.tokens + other.tokens, self.cost + other.cost)
+
+
+@dataclass
+class Slot:
+    """The place of an entry, which an abandoned call fills anew when it ends after all."""
+
+    entry: Entry
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A reservation that does not fit.
+
+    Attributes:
+        limit: The cap in the way.
+        may_pass: A call in flight may still give something back.
+    """
+
+    limit: Limit
+    may_pass: bool
+
+
+class Lease:
+    """What one call holds of every account around it, until it is settled or released, once."""
+
+    __slots__ = ("_account", "_done", "_holds", "_live", "_slot", "need")
+
+    def __init__(self, account: Account, need: Need, holds: list[Sums]) -> None:
+        """Made by `Account.reserve`, which holds the lock."""
+        self.need = need
+        self._account = account
+        self._holds = holds
+        self._live = True
+        self._done = False
+        self._slot: Slot | None = None
+        for each, hold in self._pairs():
+            each.held.add(hold)
+            each.live += 1
+
+    @property
+    def open(self) -> bool:
+        """Neither settled nor released yet."""
+        return not self._done
+
+    def settle(self, entry: Entry, *, billed: bool = True) -> Entry:
+        """Record the call and free what it did not use. The first settlement counts.
+
+        A call that ended without its usage known (recalled, or lost on the way) is charged what it
+        held, as an estimate from above. A call that came out above its reservation and above
+        the cap closes the budget.
+
+        Args:
+            entry: The call.
+            billed: It may have been billed; False if the provider refused it.
+
+        Returns:
+            The entry as recorded.
+        """
+        with self._account.lock:
+            if self._done:
+                return self._slot.entry if self._slot else entry
+            if billed and entry.status != "ok":
+                entry = self._estimated(entry)
+            elif not billed and entry.usage.source == "missing":
+                entry = replace(entry, usage=NO_USAGE, cost=ZERO)
+            self._finish()
+            self._slot = Slot(entry)
+            for account in self._account.chain:
+                account.slots.append(self._slot)
+            for account, hold in self._pairs():
+                self._charge(account, hold, entry, billed=billed)
+            self._account.sizes.add(self.need.kind, entry)
+            self._account.notify()
+            return entry
+
+    def settle_late(self, entry: Entry) -> None:
+        """Replace the estimate of an abandoned call by what it turned out to cost."""
+        with self._account.lock:
+            if self._slot is None or self._slot.entry.status != "abandoned":
+                return
+            before, self._slot.entry = self._slot.entry, replace(entry, status="abandoned")
+            for account, hold in self._pairs():
+                account.charge(*self._spending(hold, before, billed=True), sign=-1)
+                self._charge(account, hold, self._slot.entry, billed=True)
+            self._account.notify()
+
+    def release(self) -> None:
+        """Give everything back: the call was not sent."""
+        with self._account.lock:
+            if not self._done:
+                self._finish()
+                self._account.notify()
+
+    def holds(self) -> Mapping[Account, Sums]:
+        """What it holds of which account; the lock is held."""
+        return {} if self._done else dict(self._pairs())
+
+    def give_up(self) -> None:
+        """Let go in favour of other leases; the lock is held."""
+        if not self._done:
+            self._finish()
+
+    def rest(self) -> None:
+        """Say that the holder waits and makes no progress."""
+        with self._account.lock:
+            if not self._done and self._live:
+                self._live = False
+                for account in self._account.bound:
+                    account.live -= 1
+                self._account.notify()
+
+    def wake(self) -> None:
+        """Take `rest` back."""
+        with self._account.lock:
+            if not self._done and not self._live:
+                self._live = True
+                for account in self._account.bound:
+                    account.live += 1
+
+    def _pairs(self) -> Iterable[tuple[Account, Sums]]:
+        return zip(self._account.bound, self._holds, strict=True)
+
+    def _finish(self) -> None:
+        self._done = True
+        for account, hold in self._pairs():
+            account.held.add(hold, -1)
+            account.live -= self._live
+
+    def _estimated(self, entry: Entry) -> Entry:
+        if entry.usage.source != "missing" or entry.cached:
+            return entry
+        if self.need.tokens:
+            usage = Usage(output_tokens=self.need.tokens, source="estimated")
+            return replace(entry, usage=usage, cost=self.need.cost)
+        typical = self._account.sizes.typical(self.need.kind)
+        if typical is not None:
+            return replace(entry, usage=replace(typical[0], source="estimated"), cost=typical[1])
+        return entry
+
+    def _spending(self, hold: Sums, entry: Entry, *, billed: bool) -> tuple[Sums, Sums]:
+        """What the entry takes of a cap as counted, and what it held where nobody counted.
+
+        But not of a failed call of unknown size: a probe that fails must not take all there is.
+        """
+        tokens, cost = entry.usage.total_tokens, entry.cost
+        failed = entry.status == "error"
+        if tokens is None:
+            tokens = hold.tokens if billed and not (failed and self.need.tokens is None) else 0
+        if cost is None:
+            cost = hold.cost if billed and not (failed and self.need.cost is None) else ZERO
+        counted = Sums(self.need.calls, entry.usage.total_tokens or 0, entry.cost or ZERO)
+        return counted, Sums(0, tokens - counted.tokens, cost - counted.cost)
+
+    def _charge(self, account: Account, hold: Sums, entry: Entry, *, billed: bool) -> None:
+        if entry.status == "ok" and entry.usage.total_tokens is None:  # nobody counted it
+            account.levels.update(dict.fromkeys(account.levels.keys() - {"calls"}, "estimated"))
+        account.charge(*self._spending(hold, entry, billed=billed))
+        account.close_if_overrun()
