@@ -89,16 +89,27 @@ def shift_of(
         Shift and variance, in ranks over the number of draws; None if nothing can be compared.
     """
     size = len(ordinals)
-    pair = [group for group, _ in Counter(o for o in ordinals if o >= 0).most_common(2)]
-    if len(pair) < 2 or size > LONGEST:  # noqa: PLR2004 - two groups are compared
+    pair = _pair(ordinals)
+    if pair is None or size > LONGEST:
         return None
     first = next(ordinal for ordinal in ordinals if ordinal in pair)
     order = sorted(range(size), key=seconds.__getitem__)
     rank = {place: (position + 1) / (size + 1) for position, place in enumerate(order)}
     observed = math.fsum(rank[place] for place in range(size) if ordinals[place] == first)
     ranks = [rank[place] for place in range(size)]
-    mean, variance = _null(ordinals, ranks, pair, first, over)
-    return mean - observed, variance
+    null = _null(ordinals, ranks, pair, first, over)
+    return None if null is None else (null[0] - observed, null[1])
+
+
+def _pair(ordinals: Sequence[int]) -> tuple[int, int] | None:
+    """The two largest groups, if there are two that no other equals in size.
+
+    Which of several equal ones came first depends on the order, which is what is tested.
+    """
+    largest = Counter(each for each in ordinals if each >= 0).most_common(3)
+    if len(largest) == 3 and largest[1][1] == largest[2][1]:  # noqa: PLR2004 - a third
+        return None
+    return (largest[0][0], largest[1][0]) if len(largest) > 1 else None
 
 
 _Paths = tuple[float, float, float]
@@ -110,8 +121,11 @@ def _null(
     pair: Sequence[int],
     first: int,
     over: Callable[[int, int, int], bool],
-) -> tuple[float, float]:
-    """Mean and variance of the rank sum, over all orders that the rule would not have cut short."""
+) -> tuple[float, float] | None:
+    """Mean and variance of the rank sum, over all orders that the rule would not have cut short.
+
+    None if there is none: then the order was not that of one ballot under this rule.
+    """
     total = sum(ordinal in pair for ordinal in ordinals)
     wins = sum(ordinal == first for ordinal in ordinals)
     others: Counter[int] = Counter()
@@ -126,12 +140,14 @@ def _null(
         elif ordinal >= 0:
             others[ordinal] += 1
         if place + 1 < len(ordinals):
-            most = max(others.values(), default=0)
+            rest = [votes for _, votes in others.most_common(2)]
             paths = {
                 votes: each
                 for votes, each in paths.items()
-                if not over(place + 1, *_two_largest(votes, placed - votes, most))
+                if not over(place + 1, *_two_largest(votes, placed - votes, *rest))
             }
+    if wins not in paths:
+        return None
     count, once, squared = paths[wins]
     mean = once / count
     return mean, max(0.0, squared / count - mean * mean)
@@ -156,6 +172,6 @@ def _extended(
     return longer
 
 
-def _two_largest(one: int, other: int, third: int) -> tuple[int, int]:
-    low, high = (one, other) if one < other else (other, one)
-    return (third, high) if third > high else (high, max(low, third))
+def _two_largest(*counts: int) -> tuple[int, int]:
+    first, second = sorted(counts, reverse=True)[:2]
+    return first, second

@@ -6,6 +6,7 @@ Pure: it reads results, samples or recorded answers, and draws nothing.
 from __future__ import annotations
 
 import html
+import math
 import random
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from statistics import fmean, quantiles
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, cast
 
-from thinktwice.errors import UsageError
+from thinktwice.errors import UsageError, is_number
 from thinktwice.result import Result
 from thinktwice.sample import Sample
 
@@ -30,6 +31,7 @@ FEWEST: Final = 20
 """Questions from which on there are intervals: resampling fewer would make them too short."""
 
 _RESAMPLES: Final = 1000
+_ACCEPTED: Final = "give results, their samples, or mappings of variants to lists of answers"
 
 
 class Estimate(NamedTuple):
@@ -87,6 +89,10 @@ class Diversity:
         Raises:
             UsageError: A number is below 1, or there are fewer samples than variants.
         """
+        if isinstance(variants, bool) or not isinstance(variants, int):
+            raise UsageError("variants", variants, "give a whole number")
+        if not is_number(n) or not math.isfinite(n):
+            raise UsageError("n", n, "give a number")
         if variants < 1:
             raise UsageError("variants", variants, "give at least 1")
         if n < variants:
@@ -147,6 +153,8 @@ def diversity(
     Raises:
         UsageError: There is nothing to read, or an answer cannot be compared.
     """
+    if by is not None and not callable(by):
+        raise UsageError("by", by, "give a function of a sample, or None")
     drawn = [_by_variant(each, by) for each in _questions(results)]
     pairs = [_Pairs.of(answers) for answers in drawn if answers]
     if not pairs:
@@ -213,6 +221,8 @@ def _pairs(sizes: Iterable[int]) -> int:
 def _questions(results: Question | Iterable[Question]) -> Sequence[Question]:
     if isinstance(results, Result | Mapping):
         return [cast("Question", results)]
+    if not isinstance(results, Iterable):
+        raise UsageError("results", results, _ACCEPTED)
     listed = list(cast("Iterable[Question]", results))
     if listed and isinstance(listed[0], Sample):
         return [cast("Sequence[Sample[object]]", listed)]
@@ -239,13 +249,18 @@ def _answers(
     question: Question, by: Callable[[Sample[object]], Hashable | None] | None
 ) -> Iterator[tuple[Hashable, object]]:
     if isinstance(question, Mapping):
-        yield from ((variant, answer) for variant, each in question.items() for answer in each)
+        for variant, each in question.items():
+            if isinstance(each, str | bytes | Mapping) or not isinstance(each, Iterable):
+                remedy = "give a list of answers for each variant"
+                raise UsageError("results", type(each), remedy)
+            yield from ((variant, answer) for answer in each)
         return
     samples = question.samples if isinstance(question, Result) else question
+    if not isinstance(samples, Iterable):
+        raise UsageError("results", type(samples), _ACCEPTED)
     for sample in samples:
         if not isinstance(sample, Sample):
-            remedy = "give results, their samples, or mappings of variants to answers"
-            raise UsageError("results", type(sample), remedy)
+            raise UsageError("results", type(sample), _ACCEPTED)
         answer = None if sample.error is not None else sample.answer
         yield (sample.variant if by is None else by(sample)), answer
 

@@ -322,7 +322,7 @@ class Drawing(Generic[P, T]):
         self.nested.extend(scope.nested)
         total = scope.end(status, error)
         if scope.role == "sample":
-            refused = isinstance(error, BudgetExceeded) and not total.calls
+            refused = isinstance(error, BudgetExceeded | asyncio.CancelledError) and not total.calls
             # It queued and was recalled, or was refused, before anything was sent.
             self.launched -= refused or not scope.begun
             self.recorder.count_sample(self._setting.strategy, status)

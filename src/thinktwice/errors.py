@@ -183,3 +183,8 @@ def _short(value: object) -> str:
     except Exception:  # noqa: BLE001 - it is shown to help, and must not get in the way
         text = f"<{type(value).__name__}>"
     return text if len(text) <= 80 else f"{text[:77]}..."  # noqa: PLR2004 - a line's worth
+
+
+def is_number(value: object) -> bool:
+    """It can be compared with numbers, and is no truth value."""
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -20,6 +20,8 @@ FLOOR: Final = 0.1
 """Seconds below which no call is a straggler."""
 SHARE: Final = 0.05
 """Of the finished calls that may be hedged."""
+MOST: Final = 10
+"""Hedges that may be saved up: more at once would add to the load of a provider that stalls."""
 SHARE_OF_LATE: Final = 0.035
 """The part of it for stragglers that have taken less than twice the patience: many of these are
 only late, and come in by themselves."""
@@ -27,6 +29,7 @@ PAUSE: Final = 60.0
 """Seconds without hedges after a provider said that it has too many requests."""
 
 _WINDOW: Final = 64
+_GRAIN: Final = 1e-9
 
 
 class Latencies:
@@ -40,6 +43,7 @@ class Latencies:
         self._lock = threading.Lock()
         self._recent: deque[float] = deque(maxlen=_WINDOW)
         self._finished = 0
+        self._credit = 1.0 - WARM * SHARE  # the first one when it is warm
         self._hedges = 0
         self._paused_until = -math.inf
 
@@ -48,6 +52,7 @@ class Latencies:
         with self._lock:
             self._recent.append(seconds)
             self._finished += 1
+            self._credit = min(MOST, self._credit + SHARE)
 
     def pause(self, now: float) -> None:
         """The provider pushed back: no hedges for a minute."""
@@ -69,10 +74,10 @@ class Latencies:
             now: On the event loop's clock.
             long: The straggler has taken at least twice the patience.
         """
-        share = SHARE if long else SHARE_OF_LATE
         with self._lock:
-            free = self._hedges < max(1, int(share * self._finished))
-            granted = free and self._finished >= WARM and now >= self._paused_until
+            within = long or self._hedges < max(1, int(SHARE_OF_LATE * self._finished))
+            granted = within and self._credit >= 1 - _GRAIN and now >= self._paused_until
+            self._credit -= granted
             self._hedges += granted
             return granted
 
@@ -80,6 +85,7 @@ class Latencies:
         """The extra call was not made."""
         with self._lock:
             self._hedges -= 1
+            self._credit += 1
 
 
 class History:

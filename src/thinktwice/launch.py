@@ -25,6 +25,7 @@ TAU = {"cost": 1.0, "balanced": 0.5, "latency": 0.0, "shortest": 0.0}
 Preference = Literal["cost", "balanced", "latency", "shortest"]
 
 _ROUNDING = 1e-12
+_HORIZON = 64  # draws to look ahead: the work grows with their square
 
 
 def tau_of(prefer: Preference | float, *, recallable: bool = True) -> float:
@@ -150,7 +151,8 @@ def _likely(tally: Tally, rule: Stop, tau: float) -> int:
     """The largest k for which the k-th call is needed with a chance of at least tau."""
     rate = (tally.passed + 1) / (tally.scored + 2) if rule.reads_scores else 0.0
     running: dict[Hashable, tuple[float, Tally]] = {None: (1.0, tally)}
-    for k in range(1, tally.remaining):
+    farthest = min(tally.remaining, _HORIZON if rule.counts_only else _HORIZON // 4)
+    for k in range(1, farthest):
         ahead: dict[Hashable, tuple[float, Tally]] = {}
         for chance, state in running.values():
             for share, after in _next(state, rate):
@@ -163,7 +165,7 @@ def _likely(tally: Tally, rule: Stop, tau: float) -> int:
         running = ahead
         if sum(chance for chance, _ in running.values()) < tau - _ROUNDING:
             return k
-    return tally.remaining
+    return farthest
 
 
 def _next(state: Tally, rate: float) -> Iterator[tuple[float, Tally]]:

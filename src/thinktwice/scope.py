@@ -22,11 +22,7 @@ from thinktwice.limiter.slots import Idle, Working
 from thinktwice.sample import Usage
 from thinktwice.telemetry import NO_LEAF
 from thinktwice.tokens import has_media, text_of, upper_bound_tokens
-from thinktwice.workflow import (  # noqa: F401 - the package looks for two of them here
-    budget_scope,  # pyright: ignore[reportUnusedImport]
-    collect,  # pyright: ignore[reportUnusedImport]
-    spending,
-)
+from thinktwice.workflow import spending
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping, Sequence

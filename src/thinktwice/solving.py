@@ -171,7 +171,7 @@ def solve_sync(
 def _check(
     strategy: Strategy, budget: Budget | None, on_exhausted: OnExhausted, *, require_budget: bool
 ) -> None:
-    if on_exhausted not in {"best", "raise"}:
+    if on_exhausted not in ("best", "raise"):
         raise UsageError("on_exhausted", on_exhausted, "give 'best' or 'raise'")
     if require_budget and budget is None and ledger_around() is None:
         raise UsageError("budget", budget, "this run requires one: give budget=Budget(...)")

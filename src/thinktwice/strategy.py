@@ -164,6 +164,17 @@ def check_inside(of: Strategy | None) -> None:
         raise UsageError("of", of, "give the strategy inside, such as Vote(4), or None")
 
 
+def check_flags(**flags: object) -> None:
+    """Refuse what is neither true nor false: any text counts as true.
+
+    Raises:
+        UsageError: As above.
+    """
+    for name, value in flags.items():
+        if not isinstance(value, bool):
+            raise UsageError(name, value, "give True or False")
+
+
 def check_vary(vary: Vary | None) -> None:
     """Refuse what says nothing of how draws differ.
 

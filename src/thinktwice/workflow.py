@@ -127,11 +127,10 @@ class BudgetScope(Ledger):
         with self._account.lock:
             step = self._begun.get(name)
             if step is None:
-                step = BudgetScope(Share(), parent=self, name=name)
-                later = [w for each, w in self._weights.items() if each not in {*self._begun, name}]
+                step = self._begun[name] = BudgetScope(Share(), parent=self, name=name)
+                later = [w for each, w in self._weights.items() if each not in self._begun]
                 weight = Fraction(self._weights[name])
                 part = weight / (weight + sum(map(Fraction, later)))
-                self._begun[name] = step
                 step._take(part, given_up, later=len(later))
             elif not step._entered:
                 step._take_again(given_up)
@@ -212,6 +211,9 @@ def _check(budget: object, share: object, steps: object) -> None:
         raise UsageError("share", share, "give a number above 0 and up to 1")
     if share is not None and budget is not None:
         remedy = "a share is of the budget around: give it instead of a budget, or nest two scopes"
+        raise UsageError("share", share, remedy)
+    if share is not None and ledger_around() is None:
+        remedy = "there is no budget around here to take a share of: open budget_scope(Budget(...))"
         raise UsageError("share", share, remedy)
     if steps is not None and not _are_steps(steps):
         remedy = "give each step a weight above 0, as in {'read': 1, 'solve': 3}"

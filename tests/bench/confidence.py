@@ -6,7 +6,7 @@ Every strategy runs by the public `solve` in the same seeded orders of the same 
 by one (`prefer="cost"`) unless it says "balanced", and is compared with the default vote of 16.
 Intervals are 95 %, from a bootstrap over questions. The first part reads a recording of DeepConf's
 authors, looked for in `THINKTWICE_DATA`, else beside the checkout; the second samples the embedded
-model. About ten minutes.
+model. About a quarter of an hour on a free core.
 """
 
 from __future__ import annotations

@@ -187,7 +187,7 @@ def test_a_table_is_put_between_its_marks(tmp_path: Path):
     page.write_text("a\n<!-- mean -->\nold\n<!-- end of mean -->\nb\n")
     report.fill(page, "mean", "| new |")
     report.fill(page, "other", "| lost |")
-    assert page.read_text() == "a\n<!-- mean -->\n| new |\n<!-- end of mean -->\nb\n"
+    assert page.read_text() == "a\n<!-- mean -->\n\n| new |\n\n<!-- end of mean -->\nb\n"
 
 
 @pytest.mark.slow

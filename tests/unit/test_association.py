@@ -121,3 +121,33 @@ def test_once_found_it_stays_found():
     for _ in range(500):
         test.add([0, 1, 1, 0], [1.0, 2.0, 3.0, 4.0], over=ends(AtMost(4), 4))
     assert test.found
+
+
+@pytest.mark.parametrize(
+    "answers", ["ABCABACDEEEDEDDD", "ABAACDBDCDEEDEEE", "AABBACCCCDDEBDDE", "ABCDEFGHABCDEFGH"]
+)
+def test_other_groups_may_lead_for_a_while(answers: str):
+    """The order that was really counted is always among those that the rule allows."""
+    names: dict[str, int] = {}
+    ordinals = [names.setdefault(each, len(names)) for each in answers]
+    shift = shift_of(ordinals, [float(each) for each in range(16)], over=ends(SETTLED))
+    assert shift is None or shift[1] >= 0
+
+
+def test_many_answers_are_no_association():
+    """Among equally likely ones the largest groups are often of one size: these tell nothing."""
+    rng = random.Random(4)
+    shifts = []
+    for _ in range(400):
+        ordinals, seconds = request(rng, [0.2] * 5, [1.0] * 5, N)
+        shift = shift_of(ordinals, seconds, over=ends(SETTLED))
+        shifts += [] if shift is None else [shift]
+    assert len(shifts) > 100
+    spread = sum(variance for _, variance in shifts) ** 0.5
+    assert abs(sum(each for each, _ in shifts)) < 3.5 * spread
+
+
+def test_groups_of_one_size_are_not_compared():
+    """Which of them came first is a matter of order, which is what is tested."""
+    assert shift_of([0, 1, 2, 0, 1, 2], [1.0] * 6, over=ends(AtMost(6), 6)) is None
+    assert shift_of([0, 0, 1, 2], [1.0] * 4, over=ends(AtMost(4), 4)) is None

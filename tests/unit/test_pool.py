@@ -529,3 +529,15 @@ class TestSync:
             each.join(20)
         assert values == ["a"] * 6
         assert [each.outstanding for each in pool._replicas._all] == [0, 0, 0]
+
+
+def test_what_waited_for_a_replica_and_was_recalled_was_not_launched():
+    """The result counts what was sent, as the ledger does."""
+
+    async def ask(prompt: str) -> str:
+        await asyncio.sleep(1)
+        return prompt
+
+    pool = Pool([ask, ask], limiters=[Limiter(1), Limiter(1)])
+    result = run_virtual(solve("q", sampler=pool, strategy=Vote(8, prefer="latency")))
+    assert result.launched == result.ledger.total.calls < 8

@@ -311,3 +311,9 @@ class TestCollect:
         result = await run("q", sampler=sampler, strategy=TWO)
         assert gathered == [1, 1]
         assert len(result.nested) == 2
+
+
+def test_a_share_of_nothing_is_refused():
+    """A forgotten scope around it would mean no cap at all."""
+    with pytest.raises(UsageError, match="no budget around here"), budget_scope(share=0.5):
+        pass

@@ -12,7 +12,7 @@ from thinktwice.limiter.waiting import FairQueue, Waiter
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Hashable
+    from collections.abc import Callable, Hashable
 
 _SLOWEST: Final = 1 / 16  # of a rate, however often it was halved: nothing could recover else
 _TICK: Final = 0.001  # timers are no finer: a wait of less would ring early, and again
@@ -69,12 +69,15 @@ class Gate:
             self._pay(1, tokens)
             return True
 
-    async def wait(self, tokens: float, request: Hashable) -> None:
+    async def wait(self, tokens: Callable[[], float], request: Hashable) -> float:
         """Wait for the turn of a call, and leave.
 
         Args:
-            tokens: That the call is expected to take.
+            tokens: That the call is expected to take, as far as is known when its turn comes.
             request: On whose behalf it is made.
+
+        Returns:
+            The tokens that it was charged.
         """
         waiter = Waiter(request, tokens)
         with self._lock:
@@ -82,11 +85,12 @@ class Gate:
             self._expect(waiter.loop)
         try:
             await waiter.wait()
+            return waiter.amount
         except BaseException:
             with self._lock:
                 self._line.discard(waiter)
                 if waiter.granted:
-                    self._refund(1, tokens)
+                    self._refund(1, waiter.amount)
             raise
         finally:
             with self._lock:
@@ -146,7 +150,7 @@ class Gate:
         return delay
 
     def _let_through(self) -> None:
-        while (first := self._line.peek()) is not None and not self._delay(first.amount):
+        while (first := self._line.peek()) is not None and not self._delay(first.priced()):
             waiter = self._line.pop()
             if waiter is None:
                 return
@@ -177,7 +181,7 @@ class Gate:
     def _set(self, loop: asyncio.AbstractEventLoop, bell: _Bell) -> None:
         first = self._line.peek()
         if first is not None:
-            delay = max(_TICK, self._delay(first.amount))
+            delay = max(_TICK, self._delay(first.priced()))
             bell.timer = loop.call_later(delay, self._ring, loop, loop.time() + delay)
 
     def _ring(self, loop: asyncio.AbstractEventLoop, due: float) -> None:

@@ -150,15 +150,21 @@ class Limiter:
             return 0.0
         return self._means.get(model, (0, guess))[1]
 
-    async def leave(self, tokens: float, request: Hashable = None) -> None:
+    async def leave(self, model: str | None, guess: float, request: Hashable = None) -> float:
         """Wait until the rates let a call go; whoever asks holds its slot.
 
         Args:
-            tokens: What it is charged.
+            model: The model that is called.
+            guess: As in `charge`; what is learnt while it waits takes its place.
             request: On whose behalf; requests take turns.
+
+        Returns:
+            The tokens that it was charged.
         """
-        if self._gate is not None and not self._gate.pass_through(tokens):
-            await self._gate.wait(tokens, request)
+        tokens = self.charge(model, guess)
+        if self._gate is None or self._gate.pass_through(tokens):
+            return tokens
+        return await self._gate.wait(lambda: self.charge(model, guess), request)
 
     def refund(self, requests: int, tokens: float) -> None:
         """Give back what a call was charged and did not take: it was not sent, or refused."""
@@ -218,6 +224,14 @@ class Limiter:
         while self._in_use < self._allowed and (waiter := self._line.pop()) is not None:
             if waiter.grant():
                 self._in_use += 1
+
+    def __copy__(self) -> Limiter:
+        """Itself: whoever shares it shares its places."""
+        return self
+
+    def __deepcopy__(self, memo: object) -> Limiter:
+        """Itself, likewise."""
+        return self
 
     def __repr__(self) -> str:
         """Show the setting."""

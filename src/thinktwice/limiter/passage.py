@@ -58,8 +58,8 @@ class Passage:
         waited = 0.0
         for limiter in self._limiters:
             if not limiter.open:
-                tokens, since = limiter.charge(self._model, size), now()
-                await limiter.leave(tokens, request)
+                since = now()
+                tokens = await limiter.leave(self._model, size, request)
                 self._charged += ((limiter, tokens),)
                 waited += max(0.0, now() - since)
         self._ticket = next_ticket()

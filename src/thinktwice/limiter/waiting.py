@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Callable, Hashable
 
 
 class Waiter:
@@ -16,19 +16,25 @@ class Waiter:
 
     Attributes:
         request: On whose behalf it waits.
-        amount: What it waits for.
+        amount: What it waits for, as it was priced last.
         granted: It was told that it got it.
     """
 
-    __slots__ = ("_future", "amount", "granted", "loop", "request")
+    __slots__ = ("_future", "_price", "amount", "granted", "loop", "request")
 
-    def __init__(self, request: Hashable, amount: float = 1.0) -> None:
+    def __init__(self, request: Hashable, price: Callable[[], float] = lambda: 1.0) -> None:
         """Get in line, on the running loop."""
         self.loop = asyncio.get_running_loop()
         self.request = request
-        self.amount = amount
+        self._price = price
+        self.amount = 0.0
         self.granted = False
         self._future: asyncio.Future[None] = self.loop.create_future()
+
+    def priced(self) -> float:
+        """What it waits for, by what is known now."""
+        self.amount = self._price()
+        return self.amount
 
     async def wait(self) -> None:
         """Until it is granted."""

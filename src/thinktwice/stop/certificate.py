@@ -15,12 +15,13 @@ is lost to the number of answers, which need not be known, nor to having seen wh
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from math import comb
 from typing import TYPE_CHECKING, NamedTuple
 
-from thinktwice.errors import UsageError
+from thinktwice.errors import UsageError, is_number
 from thinktwice.stop.algebra import Promise, Stop
 
 if TYPE_CHECKING:
@@ -47,7 +48,10 @@ class Bets(NamedTuple):
 def capital(won: int, lost: int) -> float:
     """What one unit has become: the mean of (2x)^won (2 - 2x)^lost over x in [1/2, 1]."""
     bets = won + lost
-    return sum(comb(bets + 1, i) for i in range(won + 1)) / ((bets + 1) * comb(bets, won))
+    try:
+        return sum(comb(bets + 1, i) for i in range(won + 1)) / ((bets + 1) * comb(bets, won))
+    except OverflowError:  # beyond 1e308
+        return math.inf
 
 
 def bets(history: Sequence[int]) -> Bets:
@@ -106,7 +110,7 @@ class Certificate(Stop):
 
     def __post_init__(self) -> None:
         """Refuse a risk that is no probability."""
-        if not 0 < self.risk < 1:
+        if not is_number(self.risk) or not 0 < self.risk < 1:
             raise UsageError("risk", self.risk, "give a probability between 0 and 1, such as 0.05")
 
     def fired(self, tally: Tally) -> Stop | None:

@@ -6,7 +6,7 @@ import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from thinktwice.errors import UsageError
+from thinktwice.errors import UsageError, is_number
 from thinktwice.stop.algebra import CountRule, Stop, at_least_one
 from thinktwice.stop.curtail import lead_probability
 
@@ -35,7 +35,7 @@ class AdaptiveConsistency(CountRule):
 
     def __post_init__(self) -> None:
         """Refuse a confidence that the first vote has, or that no vote can have."""
-        if not 0.5 < self.confidence < 1:  # noqa: PLR2004 - a tie has .5
+        if not is_number(self.confidence) or not 0.5 < self.confidence < 1:  # noqa: PLR2004 - a tie has .5
             raise UsageError("confidence", self.confidence, "give one above 0.5 and below 1")
 
     def fired(self, tally: Tally) -> Stop | None:

@@ -13,7 +13,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from thinktwice.errors import UsageError
+from thinktwice.errors import UsageError, is_number
 from thinktwice.stop.algebra import CountRule, Promise, Stop, at_least_one
 from thinktwice.stop.curtail import overturn, threshold
 
@@ -50,7 +50,7 @@ class Settled(CountRule):
 
     def __post_init__(self) -> None:
         """Refuse a risk that is no probability."""
-        if not 0 < self.risk < 1:
+        if not is_number(self.risk) or not 0 < self.risk < 1:
             raise UsageError("risk", self.risk, "give a probability between 0 and 1, such as 0.05")
 
     def fired(self, tally: Tally) -> Stop | None:
@@ -184,7 +184,7 @@ class GoodEnough(Stop):
 
     def __post_init__(self) -> None:
         """Refuse a score that no verdict has."""
-        if not 0 <= self.score <= 1:
+        if not is_number(self.score) or not 0 <= self.score <= 1:
             raise UsageError("score", self.score, "verdict scores are in [0, 1]")
 
     @property
@@ -213,7 +213,7 @@ class After(Stop):
 
     def __post_init__(self) -> None:
         """Refuse a time that has passed already or never passes."""
-        if not 0 < self.seconds < math.inf:
+        if not is_number(self.seconds) or not 0 < self.seconds < math.inf:
             raise UsageError("seconds", self.seconds, "give a positive number of seconds")
 
     def fired(self, tally: Tally) -> Stop | None:

@@ -16,6 +16,7 @@ from thinktwice.strategy import (
     Strategy,
     check_callables,
     check_draws,
+    check_flags,
     check_inside,
     check_stop,
     check_vary,
@@ -91,8 +92,9 @@ class BestOfN(Strategy):
         if self.stop is not None:
             check_stop(self.stop, self.n, scored=True)
         launch.tau_of(self.prefer)
+        check_flags(hedge=self.hedge, warm_first=self.warm_first)
         check_vary(self.vary)
-        if not callable(self.weights) and self.weights not in _WEIGHING:
+        if not callable(self.weights) and self.weights not in tuple(_WEIGHING):
             remedy = "give 'score', 'rank' or a function of the scores"
             raise UsageError("weights", self.weights, remedy)
         check_inside(self.of)

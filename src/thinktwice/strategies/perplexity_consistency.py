@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from thinktwice import launch
 from thinktwice.ballot import Ballot, best_member, heaviest
-from thinktwice.errors import UsageError
+from thinktwice.errors import UsageError, is_number
 from thinktwice.remarks import UNWEIGHTED
 from thinktwice.result import Outcome
 from thinktwice.stop import AtMost, Settled, with_certain
@@ -144,7 +144,7 @@ class KnownLead(Stop):
 
     def __post_init__(self) -> None:
         """Refuse a margin that nothing has to reach, or that nothing can."""
-        if not 0 < self.margin <= 1:
+        if not is_number(self.margin) or not 0 < self.margin <= 1:
             raise UsageError("margin", self.margin, "give a share above 0, at most 1")
 
     @property

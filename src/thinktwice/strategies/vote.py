@@ -16,6 +16,7 @@ from thinktwice.strategy import (
     Strategy,
     check_callables,
     check_draws,
+    check_flags,
     check_inside,
     check_stop,
     check_vary,
@@ -89,11 +90,12 @@ class Vote(Strategy):
         check_draws(self.n)
         check_stop(self.stop, self.n, scored=False)
         launch.tau_of(self.prefer)
-        if self.count not in {"arrival", "launch"}:
+        if self.count not in ("arrival", "launch"):
             raise UsageError("count", self.count, "give 'arrival' or 'launch'")
         if self.count == "launch" and self.prefer == "shortest":
             remedy = "count on arrival: 'shortest' wants the answers that come first"
             raise UsageError("count", self.count, remedy)
+        check_flags(hedge=self.hedge, warm_first=self.warm_first)
         check_vary(self.vary)
         check_inside(self.of)
         check_callables(key=self.key, equivalent=self.equivalent, weight=self.weight)
@@ -181,7 +183,7 @@ class Vote(Strategy):
 
     def _look_for_association(self, run: Run[P, T], final: Tally, rule: Stop) -> None:
         """Let later runs know whether fast answers differ from slow ones."""
-        if self.weight is not None or len(run.samples) != len(final.history):
+        if self.weight is not None or run.hedges or len(run.samples) != len(final.history):
             return
 
         def over(finished: int, leader: int, runner_up: int) -> bool:

@@ -7,9 +7,9 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from itertools import accumulate
 from statistics import fmean
-from typing import TYPE_CHECKING, Final, Literal, overload
+from typing import TYPE_CHECKING, Final, Literal, cast, overload
 
-from thinktwice.errors import UsageError
+from thinktwice.errors import UsageError, is_number
 from thinktwice.sample import Verdict
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ class Likelihood(Confidence):
     def score(self, sample: Sample[object]) -> float | None:
         """A probability; None without log-probabilities, or if one of them is no number."""
         logprobs = sample.logprobs
-        if not logprobs or any(map(math.isnan, logprobs)):
+        if not logprobs or not all(map(_known, logprobs)):
             return None
         return math.exp(_LIKELIHOODS[self.over]([_bounded(each) for each in logprobs]))
 
@@ -192,10 +192,15 @@ class SelfCertainty(Confidence):
 def _alternatives(sample: Sample[object]) -> list[list[float]]:
     """Log-probabilities of the alternatives of each token that has at least two."""
     known = (
-        [_bounded(each) for each in token if not math.isnan(each)]
+        [_bounded(each) for each in token or () if _known(each)]
         for token in sample.top_logprobs or ()
     )
     return [token for token in known if len(token) >= _LEAST]
+
+
+def _known(logprob: object) -> bool:
+    """A sampler may give what is no number where its provider said nothing."""
+    return is_number(logprob) and not math.isnan(cast("float", logprob))
 
 
 def _bounded(logprob: float) -> float:
@@ -224,10 +229,10 @@ _AGGREGATES: Final[Mapping[str, Callable[[Sequence[float], int], float]]] = {
 
 
 def _one_of(over: str, known: Mapping[str, object]) -> None:
-    if over not in known:
+    if not isinstance(over, str) or over not in known:
         raise UsageError("over", over, f"give one of {', '.join(map(repr, known))}")
 
 
 def _check_scale(scale: float) -> None:
-    if not 0 < scale < math.inf:
+    if not is_number(scale) or not 0 < scale < math.inf:
         raise UsageError("scale", scale, "give the score that weighs 1, a positive number")

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CLEAN = (
-    "| peer | arm | right % | requests | samples | tokens | $ per 1,000 | mean ms | p95 | p99 "
-    "| most in flight | broken off |"
+    "| peer | arm | right % | $ per 1,000 | mean ms | requests | samples | tokens | p95 ms "
+    "| p99 ms | in flight | broken off |"
 )
 COLOURS = {
     "by hand": "#777777",
@@ -60,7 +60,7 @@ def fill(page: Path, name: str, text: str) -> None:
     before, begin, rest = page.read_text("utf-8").partition(f"<!-- {name} -->\n")
     _, end, after = rest.partition(f"<!-- end of {name} -->\n")
     if begin and end:
-        page.write_text(f"{before}{begin}{text}\n{end}{after}", "utf-8")
+        page.write_text(f"{before}{begin}\n{text}\n\n{end}{after}", "utf-8")
 
 
 def mean(rows: Sequence[Row]) -> list[Row]:
@@ -91,8 +91,8 @@ def _clean(row: Row) -> str:
     if not row.questions:
         return f"| {row.peer} | {row.arm} | {row.note} |" + " |" * 9
     return (
-        f"| {row.peer} | {row.arm} | {row.right:.0f} | {row.requests:.1f} | {row.samples:.1f} "
-        f"| {row.tokens:,.0f} | {row.usd:.3f} | {1000 * row.seconds:.0f} | {1000 * row.p95:.0f} "
+        f"| {row.peer} | {row.arm} | {row.right:.0f} | {row.usd:.3f} | {1000 * row.seconds:.0f} "
+        f"| {row.requests:.1f} | {row.samples:.1f} | {row.tokens:,.0f} | {1000 * row.p95:.0f} "
         f"| {1000 * row.p99:.0f} | {row.peak} | {row.disconnected:.1f} |"
     )
 
@@ -122,7 +122,7 @@ def plot(path: Path, rows: Sequence[Row]) -> None:
     from matplotlib.ticker import LogLocator
 
     with rc_context({"font.size": 9}):
-        figure = Figure(figsize=(9, 4.5), layout="constrained")
+        figure = Figure(figsize=(7, 5.6), layout="constrained")
         axes = figure.add_subplot()
         own: dict[str, Iterator[str]] = defaultdict(lambda: iter(MARKERS))
         for row in filter(lambda row: row.questions, rows):
@@ -142,5 +142,5 @@ def plot(path: Path, rows: Sequence[Row]) -> None:
             axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             axis.set_major_formatter("{x:g}")
             axis.set_minor_formatter("")
-        figure.legend(loc="outside right center", title="(right answers)", fontsize=8)
+        figure.legend(loc="outside lower center", ncols=2, title="(right answers)", fontsize=8)
         figure.savefig(path)

@@ -164,7 +164,7 @@ class TestClocks:
         monkeypatch.setattr(gate, "now", lambda: 5.0)
         limiter = Limiter(9, requests_per_minute=60 * 100 / MARGIN)
         async with asyncio.timeout(5):
-            await asyncio.gather(*(limiter.leave(0, number) for number in range(20)))
+            await asyncio.gather(*(limiter.leave(None, 0, number) for number in range(20)))
         assert limiter.waiting == 0
 
     async def test_a_clock_that_jumps_grants_no_burst(self, monkeypatch):
@@ -172,7 +172,7 @@ class TestClocks:
         at = [0.0]
         monkeypatch.setattr(gate, "now", lambda: at[0])
         limiter = Limiter(99, requests_per_minute=60 * 10)
-        waiting = [asyncio.ensure_future(limiter.leave(0)) for _ in range(20)]
+        waiting = [asyncio.ensure_future(limiter.leave(None, 0)) for _ in range(20)]
         for jump in (0.0, 3600.0, 7200.0, 5.0, 3600.0):
             at[0] = jump
             limiter.refund(0, 0)
@@ -206,15 +206,15 @@ class TestLoops:
         """Its turn goes to the next, and the others have timers of their own."""
         limiter = Limiter(9, requests_per_minute=60 * 15)
         gone = asyncio.new_event_loop()
-        gone.run_until_complete(limiter.leave(0))
-        tasks = [gone.create_task(limiter.leave(0)) for _ in range(3)]
+        gone.run_until_complete(limiter.leave(None, 0))
+        tasks = [gone.create_task(limiter.leave(None, 0)) for _ in range(3)]
         gone.run_until_complete(asyncio.sleep(0))
         gone.close()
         assert limiter.waiting == 3
 
         async def others() -> None:
             async with asyncio.timeout(5):
-                await asyncio.gather(*(limiter.leave(0) for _ in range(4)))
+                await asyncio.gather(*(limiter.leave(None, 0) for _ in range(4)))
 
         asyncio.run(others())
         assert limiter.waiting == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import gc
 import math
 import threading
@@ -14,7 +15,9 @@ from thinktwice import (
     BestOfN,
     Budget,
     BudgetExceeded,
+    Completion,
     Limiter,
+    Usage,
     UsageError,
     Vote,
     solve,
@@ -464,3 +467,31 @@ class TestCongestion:
         for _ in range(4):
             limiter.succeeded(next_ticket())
         assert not limiter.congested
+
+
+def test_calls_in_line_are_priced_by_what_has_been_learnt_meanwhile():
+    """The guess for the first calls of a model does not hold up all that queued behind them."""
+
+    async def ask(prompt: str) -> Completion[str]:
+        await asyncio.sleep(0.5)
+        return Completion(
+            value=prompt, usage=Usage(input_tokens=50, output_tokens=50, source="provider")
+        )
+
+    async def main() -> float:
+        limiter = Limiter(64, tokens_per_minute=6000)
+        strategy = Vote(60, stop=AtMost(60), prefer="latency")
+        result = await solve(
+            "q", sampler=ask, strategy=strategy, limiter=limiter, max_concurrency=64
+        )
+        assert result.ledger.total.usage.total_tokens == 6000
+        return result.ledger.seconds
+
+    assert 55 < run_virtual(main()) < 75
+
+
+def test_a_copy_is_the_same_limiter():
+    """Whatever holds one can be copied, and shares its places."""
+    limiter = Limiter(2)
+    assert copy.copy(limiter) is limiter
+    assert copy.deepcopy({"limiter": limiter})["limiter"] is limiter

@@ -248,3 +248,9 @@ def test_launching_may_ask_for_answers_in_any_order():
     at = Tally(16)
     assert Certificate(0.5).fired(at.after(0, 4)) is not None
     assert in_flight(at, with_certain(Certificate(0.5)), tau=0.5) >= Certificate(0.5).soonest(at)
+
+
+def test_a_long_unanimous_ballot_is_certified_beyond_all_numbers():
+    """The capital no longer fits a float: the smallest risk is 0, and nothing breaks."""
+    assert p_value([0] * 5000) == 0.0
+    assert p_value([*[0] * 1039, 1]) < 1e-300

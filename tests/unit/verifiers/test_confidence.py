@@ -238,3 +238,13 @@ class TestOneObject:
             None,
             None,
         ]
+
+
+def test_what_is_no_number_is_not_known():
+    """A sampler may give None where its provider said nothing."""
+    odd = Sample(
+        index=0, value="a", answer="a", logprobs=(None, -1.0), top_logprobs=(None, (0.0, None))
+    )  # type: ignore[arg-type]
+    assert [each.score(odd) for each in (Likelihood(), TokenConfidence(), SelfCertainty())] == [
+        None
+    ] * 3
