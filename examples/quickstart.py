@@ -224,4 +224,7 @@ async def main(count: int) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--problems", type=int, default=100, help="problems (100)")
-    asyncio.run(main(parser.parse_args().problems))
+    asked: int = parser.parse_args().problems
+    if asked < 2:  # noqa: PLR2004 - an interval takes two
+        parser.error(f"--problems={asked}: give at least 2")
+    asyncio.run(main(asked))
