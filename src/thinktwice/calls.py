@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from thinktwice.booking import FREE
 from thinktwice.budget import Limit, Need
-from thinktwice.errors import BudgetExceeded
+from thinktwice.errors import BudgetExceeded, UsageError
 from thinktwice.sample import Sample, Usage
 from thinktwice.sampling import as_source
 from thinktwice.scope import current_scope
@@ -104,6 +104,17 @@ async def call(
     if scope is None or not source.leaf:
         return await source.complete(prompt, options or {})
     return await complete(scope, source, prompt, options or {}, role=role)
+
+
+def check_called(sampler: object) -> None:
+    """Refuse what `call` cannot call, where a verifier is made.
+
+    Raises:
+        UsageError: It is not callable.
+    """
+    if not callable(sampler):
+        remedy = "pass a callable of the prompt; an adapter makes one of a framework's model"
+        raise UsageError("sampler", sampler, remedy)
 
 
 async def reserve(

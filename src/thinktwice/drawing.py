@@ -13,8 +13,9 @@ from thinktwice import telemetry
 from thinktwice.account import now
 from thinktwice.answers import key_function
 from thinktwice.calls import complete, reserve
-from thinktwice.errors import BudgetExceeded, UsageError, http_status, status_of
+from thinktwice.errors import BudgetExceeded, UsageError, status_of
 from thinktwice.ledger import Ledger
+from thinktwice.limiter.failures import is_congestion
 from thinktwice.nursery import Nursery
 from thinktwice.sample import Completion, Sample, Verdict, finish_meaning
 from thinktwice.scope import Scope, current_scope, entered
@@ -37,7 +38,6 @@ T = TypeVar("T")
 
 _REFUSED = frozenset({"content_filter", "refusal"})
 _CUT_SHORT = _REFUSED | {"incomplete", "length"}
-_TOO_MANY_REQUESTS = 429
 _NOTHING: Completion[None] = Completion(value=None)
 
 
@@ -368,7 +368,7 @@ def _remember(source: Source[P, T], sample: Sample[T]) -> None:
     """For the stragglers of later runs."""
     if sample.error is None and not sample.cached:
         source.history.latencies.add(sample.seconds)
-    elif sample.error is not None and http_status(sample.error) == _TOO_MANY_REQUESTS:
+    elif sample.error is not None and is_congestion(sample.error):
         source.history.latencies.pause(now())
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
-from thinktwice.errors import UsageError
+from thinktwice.errors import UsageError, is_number
 from thinktwice.stop.tally import Tally
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def tau_of(prefer: Preference | float, *, recallable: bool = True) -> float:
         return TAU["cost"]
     if isinstance(prefer, str) and prefer in TAU:
         return TAU[prefer]
-    if isinstance(prefer, int | float) and not isinstance(prefer, bool) and 0 <= prefer <= 1:
+    if is_number(prefer) and 0 <= prefer <= 1:
         return float(prefer)
     remedy = "give 'cost', 'balanced', 'latency', 'shortest' or a number in [0, 1]"
     raise UsageError("prefer", prefer, remedy)

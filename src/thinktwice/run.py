@@ -150,24 +150,23 @@ class Run(Drawing[P, T]):
                 if the others under way are too few to end it.
             vary: Draws differ by prompt, temperature or sampler, in seeded random order.
         """
-        inputs = [self.prompt] * (n or 0) if prompts is None else list(prompts)
-        requests = [
-            Request(
-                source=self._source(sampler),
-                prompt=each,
-                options=options,
-                verifier=verifier,
-                partial=partial,
-            )
-            for each in inputs
-        ]
+        alike = Request(
+            source=self._source(sampler),
+            prompt=self.prompt,
+            options=options,
+            verifier=verifier,
+            partial=partial,
+        )
+        requests = [alike] * (n or 0)
+        if prompts is not None:
+            requests = [replace(alike, prompt=each) for each in prompts]
         if vary is not None:
             requests = self._varied(requests, vary)
 
         def room() -> int:
             if self.exhausted is not None:
                 return 0
-            wanted = len(inputs) if in_flight is None else in_flight()
+            wanted = len(requests) if in_flight is None else in_flight()
             return min(wanted, self.max_concurrency)
 
         async def work(draw: Draw) -> tuple[Sample[T], Verdict | None]:
@@ -177,7 +176,7 @@ class Run(Drawing[P, T]):
 
         times = tuple(_clock_time(self.ledger.started, each) for each in wakes)
         plan = Plan(
-            total=len(inputs),
+            total=len(requests),
             room=room,
             until=until,
             wakes=times,

@@ -125,6 +125,12 @@ def nested_draws(n: int, of: Strategy | None) -> int:
     return n * ((of.draws or 1) if of else 1)
 
 
+def nested_calls(n: int, of: Strategy | None, *, judging: int = 0) -> int | None:
+    """Model calls of n samples, each with so many that judge it; None if nobody knows."""
+    inside = of.calls if of else 1
+    return None if inside is None else n * (inside + judging)
+
+
 MOST_DRAWS: Final = 10_000
 """More would keep the stop rules busy, and nobody waits for them."""
 

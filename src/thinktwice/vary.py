@@ -10,7 +10,7 @@ from itertools import product
 from math import prod
 from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar, cast
 
-from thinktwice.errors import UsageError
+from thinktwice.errors import UsageError, is_number
 from thinktwice.prompting import is_conversation
 
 if TYPE_CHECKING:
@@ -252,7 +252,7 @@ def _check_prompts(named: Mapping[str, object]) -> None:
 
 def _check_temperatures(temperatures: Sequence[object]) -> None:
     for each in temperatures:
-        if isinstance(each, bool) or not isinstance(each, int | float) or not 0 <= each <= HOTTEST:
+        if not is_number(each) or not 0 <= each <= HOTTEST:
             raise UsageError("temperatures", each, f"give numbers from 0 to {HOTTEST:g}")
     if len(set(temperatures)) < len(temperatures):
         raise UsageError("temperatures", temperatures, _TWICE)

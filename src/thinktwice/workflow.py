@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, cast
 
 from thinktwice.account import now
 from thinktwice.budget import Budget, Share
-from thinktwice.errors import UsageError
+from thinktwice.errors import UsageError, is_number
 from thinktwice.ledger import Ledger
 
 if TYPE_CHECKING:
@@ -228,9 +228,7 @@ def _are_steps(steps: object) -> bool:
 
 
 def _is_weight(value: object) -> TypeGuard[float]:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    return 0 < value < math.inf
+    return is_number(value) and 0 < value < math.inf
 
 
 class spending:  # noqa: N801 - used as a function

@@ -10,51 +10,25 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from contextvars import copy_context
 from decimal import Decimal
-from functools import partial
 
 import pytest
 
+from tests.unit.workflow_cases import EIGHT, TWO, model, run, spend, tokens
 from thinktwice import (
     AtMost,
     BestOfN,
     Budget,
     BudgetExceeded,
     Ledger,
-    Price,
     UsageError,
     Vote,
-    solve,
     solve_sync,
 )
-from thinktwice.budget import Need
-from thinktwice.entry import Entry
-from thinktwice.sample import Usage
 from thinktwice.testing import ScriptedSampler, captured_spans, run_virtual
 from thinktwice.verifiers import Judge
 from thinktwice.workflow import budget_scope, collect, ledger_around
 
 pytestmark = pytest.mark.usefixtures("silent_remarks")
-TWO = Vote(2, stop=AtMost(2))
-EIGHT = Vote(8, stop=AtMost(8))
-NINE = Vote(9, stop=AtMost(9))
-PRICES = {"fake-model": Price("1000000", "1000000")}  # a dollar a token
-run = partial(solve, prices=PRICES)  # given, so that no price list is loaded beside virtual time
-
-
-def model(**more: object) -> ScriptedSampler[str]:
-    return ScriptedSampler(["a"], **more)  # type: ignore[arg-type]
-
-
-def spend(ledger: Ledger, calls: int = 1, **used: object) -> None:
-    """Make calls directly in the books."""
-    for _ in range(calls):
-        got = ledger.reserve(Need())
-        assert isinstance(got, list)
-        got[0].settle(Entry(role="sample", status="ok", **used))  # type: ignore[arg-type]
-
-
-def tokens(count: int) -> Usage:
-    return Usage(input_tokens=0, output_tokens=count, source="provider")
 
 
 class TestBudgetScope:

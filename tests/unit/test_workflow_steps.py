@@ -8,49 +8,25 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from contextvars import copy_context
 from decimal import Decimal
-from functools import partial
 
 import pytest
 
+from tests.unit.workflow_cases import EIGHT, NINE, TWO, model, run, spend, tokens
 from thinktwice import (
     AtMost,
     Budget,
     BudgetExceeded,
-    Ledger,
-    Price,
     UsageError,
     Vote,
-    solve,
 )
 from thinktwice.account import Refusal
 from thinktwice.budget import Need
 from thinktwice.entry import Entry
 from thinktwice.sample import Usage
-from thinktwice.testing import ScriptedSampler, run_virtual
+from thinktwice.testing import run_virtual
 from thinktwice.workflow import budget_scope, ledger_around
 
 pytestmark = pytest.mark.usefixtures("silent_remarks")
-TWO = Vote(2, stop=AtMost(2))
-EIGHT = Vote(8, stop=AtMost(8))
-NINE = Vote(9, stop=AtMost(9))
-PRICES = {"fake-model": Price("1000000", "1000000")}  # a dollar a token
-run = partial(solve, prices=PRICES)  # given, so that no price list is loaded beside virtual time
-
-
-def model(**more: object) -> ScriptedSampler[str]:
-    return ScriptedSampler(["a"], **more)  # type: ignore[arg-type]
-
-
-def spend(ledger: Ledger, calls: int = 1, **used: object) -> None:
-    """Make calls directly in the books."""
-    for _ in range(calls):
-        got = ledger.reserve(Need())
-        assert isinstance(got, list)
-        got[0].settle(Entry(role="sample", status="ok", **used))  # type: ignore[arg-type]
-
-
-def tokens(count: int) -> Usage:
-    return Usage(input_tokens=0, output_tokens=count, source="provider")
 
 
 class TestShares:

@@ -7,7 +7,7 @@ import math
 import threading
 from typing import TYPE_CHECKING, Final
 
-from thinktwice.errors import UsageError
+from thinktwice.errors import UsageError, is_number
 from thinktwice.limiter.failures import is_congestion, retry_after
 from thinktwice.limiter.gate import Gate
 from thinktwice.limiter.pacing import Share
@@ -246,7 +246,7 @@ class Limiter:
 def _check_rate(name: str, rate: float | None) -> None:
     if rate is None:
         return
-    if isinstance(rate, bool) or not isinstance(rate, int | float) or not math.isfinite(rate):
+    if not is_number(rate) or not math.isfinite(rate):
         raise UsageError(name, rate, "give a number, or None")
     if rate <= 0:
         raise UsageError(name, rate, "give a number above 0, or None for any number of them")

@@ -16,7 +16,7 @@ from opentelemetry import trace
 from thinktwice import telemetry
 from thinktwice.account import now
 from thinktwice.budget import Budget, Limit
-from thinktwice.errors import BudgetExceeded, UsageError, status_of
+from thinktwice.errors import BudgetExceeded, UsageError, is_number, status_of
 from thinktwice.ledger import Ledger
 from thinktwice.limiter import Limiter
 from thinktwice.shadow.background import Background, in_background
@@ -272,7 +272,7 @@ def as_shadow(shadow: Shadow | float | None) -> Shadow | None:
     """
     if shadow is None or isinstance(shadow, Shadow):
         return shadow
-    if not _is_number(shadow):
+    if not is_number(shadow):
         raise UsageError("shadow", shadow, "give a share of the requests, or a Shadow")
     return Shadow(shadow)
 
@@ -287,13 +287,9 @@ def _half(limiter: Limiter) -> Limiter:
 
 
 def _check(share: float, budget: Budget | None, max_pending: int) -> None:
-    if not _is_number(share) or not 0 <= share <= 1:
+    if not is_number(share) or not 0 <= share <= 1:
         raise UsageError("share", share, "give a share of the requests, from 0 to 1")
     if not isinstance(budget, Budget | None):
         raise UsageError("budget", budget, "give Budget(calls=, tokens=, cost=, seconds=)")
     if isinstance(max_pending, bool) or not isinstance(max_pending, int) or max_pending < 1:
         raise UsageError("max_pending", max_pending, "give a whole number, at least 1")
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -20,6 +20,7 @@ from thinktwice.strategy import (
     check_inside,
     check_stop,
     check_vary,
+    nested_calls,
     nested_draws,
 )
 from thinktwice.verifiers import as_verifier
@@ -108,9 +109,7 @@ class BestOfN(Strategy):
     @property
     def calls(self) -> int | None:
         """One a draw, and those of judging it."""
-        inside = self.of.calls if self.of else 1
-        judging: int = getattr(self.verifier, "calls", 0)
-        return None if inside is None else self.n * (inside + judging)
+        return nested_calls(self.n, self.of, judging=getattr(self.verifier, "calls", 0))
 
     async def __call__(self, run: Run[P, T]) -> Outcome[T]:
         """Draw and judge, until the rule says so; then select."""

@@ -19,6 +19,7 @@ from thinktwice.strategy import (
     check_callables,
     check_draws,
     check_inside,
+    nested_calls,
     nested_draws,
 )
 from thinktwice.verifiers.confidence import Confidence, TokenConfidence
@@ -105,9 +106,7 @@ class DeepConf(Strategy):
     @property
     def calls(self) -> int | None:
         """One a draw."""
-        if self.of is None:
-            return self.n
-        return None if self.of.calls is None else self.n * self.of.calls
+        return nested_calls(self.n, self.of)
 
     async def __call__(self, run: Run[P, T]) -> Outcome[T]:
         """Draw, weigh, and stop at a consensus."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from thinktwice import launch
 from thinktwice.answers.documents import opened
 from thinktwice.answers.fields import FieldRules, check_paths
-from thinktwice.errors import UsageError
+from thinktwice.errors import UsageError, is_number
 from thinktwice.fields.ballot import FieldBallots
 from thinktwice.fields.composition import compose
 from thinktwice.fields.standing import Standing
@@ -24,6 +24,7 @@ from thinktwice.strategy import (
     check_draws,
     check_inside,
     check_stop,
+    nested_calls,
     nested_draws,
 )
 
@@ -130,9 +131,7 @@ class FieldVote(Strategy):
     @property
     def calls(self) -> int | None:
         """One a draw."""
-        if self.of is None:
-            return self.n
-        return None if self.of.calls is None else self.n * self.of.calls
+        return nested_calls(self.n, self.of)
 
     async def __call__(self, run: Run[P, T]) -> Outcome[T]:
         """Draw, count by fields, and stop as soon as the rule allows it in all of them."""
@@ -225,5 +224,5 @@ def _check_tolerance(tolerance: Mapping[str, float]) -> None:
         raise UsageError("tolerance", tolerance, "give a mapping such as {'total': 0.01}")
     check_paths("tolerance", tuple(tolerance))
     for each in tolerance.values():
-        if isinstance(each, bool) or not isinstance(each, int | float) or not each >= 0:
+        if not is_number(each) or not each >= 0:
             raise UsageError("tolerance", each, "give a share of the number, such as 0.01")

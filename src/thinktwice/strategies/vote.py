@@ -20,6 +20,7 @@ from thinktwice.strategy import (
     check_inside,
     check_stop,
     check_vary,
+    nested_calls,
     nested_draws,
 )
 
@@ -108,9 +109,7 @@ class Vote(Strategy):
     @property
     def calls(self) -> int | None:
         """One a draw."""
-        if self.of is None:
-            return self.n
-        return None if self.of.calls is None else self.n * self.of.calls
+        return nested_calls(self.n, self.of)
 
     async def __call__(self, run: Run[P, T]) -> Outcome[T]:
         """Draw, count, and stop as soon as the rule allows."""

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from itertools import accumulate
 from statistics import fmean
-from typing import TYPE_CHECKING, Final, Literal, cast, overload
+from typing import TYPE_CHECKING, Final, Literal, overload
 
 from thinktwice.errors import UsageError, is_number
 from thinktwice.sample import Verdict
@@ -200,7 +200,7 @@ def _alternatives(sample: Sample[object]) -> list[list[float]]:
 
 def _known(logprob: object) -> bool:
     """A sampler may give what is no number where its provider said nothing."""
-    return is_number(logprob) and not math.isnan(cast("float", logprob))
+    return is_number(logprob) and not math.isnan(logprob)
 
 
 def _bounded(logprob: float) -> float:

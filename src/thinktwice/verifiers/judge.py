@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
-from thinktwice.calls import call
+from thinktwice.calls import call, check_called
 from thinktwice.errors import UsageError
 from thinktwice.sample import Verdict
 from thinktwice.verifiers.judge_prompt import JudgePrompt, grade_of, judge_prompt
@@ -66,9 +66,7 @@ class Judge:
 
     def __post_init__(self) -> None:
         """See that it can judge."""
-        if not callable(self.sampler):
-            remedy = "pass a callable of the prompt; an adapter makes one of a framework's model"
-            raise UsageError("sampler", self.sampler, remedy)
+        check_called(self.sampler)
         if not self.rubric.strip():
             raise UsageError("rubric", self.rubric, "say what earns which score")
         if not self.scale[0] < self.scale[1]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from thinktwice.answers import canonical_json, plain_of, text_in, unwrap
-from thinktwice.errors import UsageError
+from thinktwice.errors import UsageError, is_number
 from thinktwice.tokens import text_of
 
 if TYPE_CHECKING:
@@ -165,9 +165,7 @@ def grade_of(reply: object, *, scale: tuple[int, int]) -> Grade | None:
         return None
     low, high = scale
     score, reason = fields.get("score"), fields.get("reason")
-    if isinstance(score, bool) or not isinstance(score, int | float):
-        return None
-    if not math.isfinite(score) or not low <= score <= high:
+    if not is_number(score) or not math.isfinite(score) or not low <= score <= high:
         return None
     said = reason.strip() if isinstance(reason, str) else ""
     return Grade((score - low) / (high - low), said or None)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, cast
 
 from thinktwice.answers import text_in
-from thinktwice.calls import call
+from thinktwice.calls import call, check_called
 from thinktwice.errors import UsageError
 from thinktwice.sample import Verdict
 from thinktwice.verifiers.judge_prompt import JudgePrompt, truth_prompt
@@ -64,9 +64,7 @@ class PTrue:
 
     def __post_init__(self) -> None:
         """See that it can be asked."""
-        if not callable(self.sampler):
-            remedy = "pass a callable of the prompt; an adapter makes one of a framework's model"
-            raise UsageError("sampler", self.sampler, remedy)
+        check_called(self.sampler)
 
     async def __call__(self, sample: Sample[object], /, *, prompt: object) -> Verdict:
         """Ask, and read the probability.

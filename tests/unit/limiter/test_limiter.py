@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import pytest
 
+from tests.unit.limiter.calling import Clock, StatusError
 from thinktwice import (
     BestOfN,
     Budget,
@@ -24,8 +25,6 @@ from thinktwice import (
     solve_sync,
 )
 from thinktwice.limiter.pacing import MARGIN, next_ticket
-from thinktwice.limiter.passage import Passage
-from thinktwice.limiter.slots import Slots
 from thinktwice.stop import AtMost
 from thinktwice.testing import ScriptedSampler, run_virtual
 from thinktwice.verifiers import Judge
@@ -247,38 +246,6 @@ def test_an_abandoned_run_on_a_thread_keeps_no_place():
     go.set()
     assert ended.wait(10)
     assert limiter.in_use == 0
-
-
-class StatusError(Exception):
-    """The server refused."""
-
-    def __init__(self, status: int = 429, retry_after: float | None = None) -> None:
-        super().__init__()
-        self.status_code = status
-        self.headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
-
-
-class Clock:
-    """When calls left, by name."""
-
-    def __init__(self) -> None:
-        self.left: list[tuple[str, float]] = []
-
-    async def call(self, limiter: Limiter, name: str, seconds: float = 0, tokens: int = 0) -> None:
-        """One call on behalf of a request."""
-        slots, passage = Slots([limiter], name), Passage([limiter], "m")
-        await slots.take()
-        try:
-            await passage.leave(name, tokens)
-            self.left.append((name, round(asyncio.get_running_loop().time(), 2)))
-            await asyncio.sleep(seconds)
-            passage.ended("ok", tokens)
-        finally:
-            slots.close()
-
-    @property
-    def times(self) -> list[float]:
-        return [time for _, time in self.left]
 
 
 class TestFairness:
