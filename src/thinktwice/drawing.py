@@ -13,11 +13,12 @@ from thinktwice import telemetry
 from thinktwice.account import now
 from thinktwice.answers import key_function
 from thinktwice.calls import complete, reserve
+from thinktwice.entry import ZERO, Entry
 from thinktwice.errors import BudgetExceeded, UsageError, status_of
 from thinktwice.ledger import Ledger
 from thinktwice.limiter.failures import is_congestion
 from thinktwice.nursery import Nursery
-from thinktwice.sample import Completion, Sample, Verdict, finish_meaning
+from thinktwice.sample import NO_USAGE, Completion, Sample, Verdict, finish_meaning
 from thinktwice.scope import Scope, current_scope, entered
 from thinktwice.workflow import ledger_around
 
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 
 P = TypeVar("P")
 T = TypeVar("T")
+X = TypeVar("X")
+Y = TypeVar("Y")
 
 _REFUSED = frozenset({"content_filter", "refusal"})
 _CUT_SHORT = _REFUSED | {"incomplete", "length"}
@@ -72,6 +75,7 @@ class Request(Generic[P, T]):
         options: Settings of this draw, over those of the run.
         verifier: Judges the sample.
         partial: It is a step: one that max tokens cut short has an answer all the same.
+        role: What its calls are for: "sample", or "repair" of an earlier one.
         variant: Name of the variant that it is drawn from.
         draw: Its place among several.
     """
@@ -81,6 +85,7 @@ class Request(Generic[P, T]):
     options: Options | None = None
     verifier: Verifier[P] | None = None
     partial: bool = False
+    role: Role = "sample"
     variant: str | None = None
     draw: Draw | None = None
 
@@ -147,7 +152,7 @@ class Drawing(Generic[P, T]):
         expected, verifier = self._next, request.verifier
         options = self._options(request.options, expected)
         draw = request.draw
-        scope = self._scope("sample", None, on_begun=None if draw is None else draw.begun)
+        scope = self._scope(request.role, None, on_begun=None if draw is None else draw.begun)
         share = await self._reserved(scope, request, options)
         scope.index, self._next = self._next, self._next + 1
         self.launched += 1
@@ -229,12 +234,35 @@ class Drawing(Generic[P, T]):
             attributes[telemetry.VARIANT] = request.variant
         if request.hedge:
             attributes[telemetry.HEDGE] = True
+        if request.role != "sample":
+            attributes[telemetry.ROLE] = request.role
         return attributes
+
+    async def _ask(
+        self, source: Source[X, Y], prompt: X, role: Role, options: Options
+    ) -> Completion[Y]:
+        scope = self._scope(role, None)
+        with entered(scope), self.recorder.span(f"thinktwice.{role}", "CHAIN", {}) as on:
+            status: Status = "error"
+            try:
+                if source.leaf:
+                    completion = await complete(scope, source, prompt, options)
+                else:
+                    async with scope.working():
+                        completion = await source.complete(prompt, options)
+                status = "ok"
+            except asyncio.CancelledError:
+                status = "cancelled"
+                raise
+            finally:
+                telemetry.describe_recalled(on, status, self._end(scope, status, None))
+        return completion
 
     async def _verify(
         self, sample: Sample[T], verifier: Verifier[P], prompt: P, share: Sequence[Lease]
     ) -> Verdict:
-        scope = self._scope("verify", sample.index, share)
+        scope = self._scope(getattr(verifier, "role", "verify"), sample.index, share)
+        started = now()
         attributes = {telemetry.VERIFIER: verifier.name, telemetry.INDEX: sample.index}
         name = f"thinktwice.verify {verifier.name}"
         with entered(scope), self.recorder.span(name, "EVALUATOR", attributes) as on:
@@ -255,10 +283,28 @@ class Drawing(Generic[P, T]):
                 error = raised
                 verdict = Verdict(outcome="error", evidence=(status_of(raised),))
             total = self._end(scope, "error" if error else "ok", error)
+            if not total.calls:
+                self._note_tool(verdict, sample.index, error, now() - started)
             verdict = replace(verdict, verifier=verifier.name, sample=sample.index)
             self.verdicts[sample.index] = verdict
             telemetry.describe_verdict(on, verdict, total)
         return verdict
+
+    def _note_tool(
+        self, verdict: Verdict, index: int, error: Exception | None, seconds: float
+    ) -> None:
+        """In the ledger, so that a check that broke can be told from one that never ran."""
+        self.ledger.note(
+            Entry(
+                role="tool",
+                status="error" if verdict.outcome == "error" else "ok",
+                usage=NO_USAGE,
+                cost=ZERO,
+                seconds=seconds,
+                sample=index,
+                error=None if error is None else status_of(error),
+            )
+        )
 
     def _made(
         self,
@@ -321,7 +367,7 @@ class Drawing(Generic[P, T]):
     def _end(self, scope: Scope, status: Status, error: BaseException | None) -> Total:
         self.nested.extend(scope.nested)
         total = scope.end(status, error)
-        if scope.role == "sample":
+        if scope.draws:
             refused = isinstance(error, BudgetExceeded | asyncio.CancelledError) and not total.calls
             # It queued and was recalled, or was refused, before anything was sent.
             self.launched -= refused or not scope.begun

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 Role = Literal["sample", "verify", "critique", "repair", "tool", "classify"]
+"""What a call is for; "tool" is a check that ran something of its own and called no model."""
+
 Status = Literal["ok", "error", "cancelled", "abandoned"]
 
 ZERO: Final = Decimal(0)
@@ -26,10 +28,10 @@ def dollars(cost: Decimal | None) -> str:
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Entry:
-    """One call in the ledger.
+    """One call in the ledger: of a model, or of a tool that checked a sample.
 
     Attributes:
-        role: What the call was for.
+        role: What the call was for; "tool" called no model.
         status: "ok", "error", "cancelled" (recalled in flight) or "abandoned" (could not be
             recalled; it settles late into the same entry).
         usage: Its tokens; `usage.source` says who counted.
@@ -68,7 +70,8 @@ class Total:
     """A sum of entries.
 
     Attributes:
-        calls: How many.
+        calls: How many called a model.
+        tools: How many ran a tool instead, which costs time alone.
         usage: Their tokens, as far as known.
         cost: Their cost in USD as far as known; None when none is.
         unpriced: How many have no known cost: `cost` is complete when this is 0.
@@ -77,6 +80,7 @@ class Total:
     """
 
     calls: int = 0
+    tools: int = 0
     usage: Usage = NO_USAGE
     cost: Decimal | None = None
     unpriced: int = 0
@@ -87,15 +91,17 @@ class Total:
     def of(cls, entries: Iterable[Entry]) -> Total:
         """Add entries up."""
         kept = list(entries)
-        costs = [entry.cost for entry in kept if entry.cost is not None]
-        usage = kept[0].usage if kept else NO_USAGE
-        for entry in kept[1:]:
+        called = [entry for entry in kept if entry.role != "tool"]
+        costs = [entry.cost for entry in called if entry.cost is not None]
+        usage = called[0].usage if called else NO_USAGE
+        for entry in called[1:]:
             usage += entry.usage
         return cls(
-            calls=len(kept),
+            calls=len(called),
+            tools=len(kept) - len(called),
             usage=usage,
-            cost=sum(costs, ZERO) if costs or not kept else None,
-            unpriced=len(kept) - len(costs),
+            cost=sum(costs, ZERO) if costs or not called else None,
+            unpriced=len(called) - len(costs),
             seconds=sum(entry.seconds for entry in kept),
             queued=sum((entry.queued for entry in kept), 0.0),
         )
@@ -105,6 +111,7 @@ class Total:
         costs = [cost for cost in (self.cost, other.cost) if cost is not None]
         return Total(
             calls=self.calls + other.calls,
+            tools=self.tools + other.tools,
             usage=self.usage + other.usage,
             cost=sum(costs, ZERO) if costs else None,
             unpriced=self.unpriced + other.unpriced,

@@ -200,6 +200,13 @@ class Ledger:
                 raised = replace(self.budget, calls=self.budget.calls + calls)
                 self.budget = self._account.budget = raised
 
+    def note(self, entry: Entry) -> None:
+        """Record, here and around here, what no budget is asked for: the run of a tool."""
+        slot = Slot(entry)
+        with self._account.lock:
+            for account in self._account.chain:
+                account.slots.append(slot)
+
     def forget(self) -> None:
         """Drop the entries, and keep what they took of the caps: for one that is never closed."""
         with self._account.lock:
@@ -223,7 +230,8 @@ class Ledger:
         self._account.slots.extend(map(Slot, entries))
         self._account.levels.update(levels)
         for entry in entries:
-            self._account.spent.add(Sums(1, entry.usage.total_tokens or 0, entry.cost or ZERO))
+            calls = int(entry.role != "tool")
+            self._account.spent.add(Sums(calls, entry.usage.total_tokens or 0, entry.cost or ZERO))
         self._ended = self._account.started + seconds
 
     def __repr__(self) -> str:
@@ -257,8 +265,9 @@ class Ledger:
     def to_html(self) -> str:
         """A table by role, for notebooks."""
         rows = "".join(
-            f"<tr><td>{role}</td><td>{t.calls}</td><td>{t.usage.input_tokens or 0:,}</td>"
-            f"<td>{t.usage.output_tokens or 0:,}</td><td>{dollars(t.cost)}</td></tr>"
+            f"<tr><td>{role}</td><td>{t.calls or t.tools}</td>"
+            f"<td>{t.usage.input_tokens or 0:,}</td><td>{t.usage.output_tokens or 0:,}</td>"
+            f"<td>{dollars(t.cost)}</td></tr>"
             for role, t in self.by_role.items()
         )
         head = "<tr><th>role</th><th>calls</th><th>input</th><th>output</th><th>cost</th></tr>"

@@ -79,7 +79,8 @@ def remarks(
         yield UNPRICED
     if answered and cut:
         yield CUT
-    if not answered and any(sample.error is None for sample in samples):
+    usable = [sample for sample in samples if sample.error is None]
+    if not answered and usable and all(sample.answer is None for sample in usable):
         yield ALL_ABSTAINED
     if sum(sample.cached for sample in samples) > 1:
         yield CACHED

@@ -27,8 +27,10 @@ class Outcome(Generic[T_co]):
         settled: Probability that the full vote agrees, with the claim behind it.
         stopped_by: The rule that ended the run.
         used: Finished draws that took part in the decision; all of them if it does not say.
-        composed: The winner is a sample with another value in its place, put together of several.
+        composed: The winner is a sample with another value in its place: put together of several,
+            or corrected.
         shares: By path, the share of the votes that the winner's fields got.
+        changes: What was corrected in the winner's value: what stood there, and what stands there.
     """
 
     winner: Sample[T_co] | None
@@ -38,6 +40,7 @@ class Outcome(Generic[T_co]):
     used: int | None = None
     composed: bool = False
     shares: Mapping[str, float] = field(default_factory=dict[str, float])
+    changes: tuple[tuple[str, str], ...] = ()
 
     def __repr__(self) -> str:
         """One line without content."""
@@ -67,8 +70,10 @@ class Result(Generic[T_co]):
         warnings: What the caller should know, without content.
         ledger: Every call with its tokens, cost and time.
         nested: Results of the strategies that ran inside the samples.
-        composed: The value is put together of several samples; none of them has all of it.
+        composed: The value is put together of several samples, or corrected; none of them has all
+            of it.
         shares: In a vote on fields, the share of the votes that each got, by path.
+        changes: What a tool corrected in the value: what stood there, and what stands there now.
     """
 
     value: T_co | None
@@ -88,6 +93,7 @@ class Result(Generic[T_co]):
     nested: tuple[Result[object], ...] = field(default=())
     composed: bool = False
     shares: Mapping[str, float] = field(default_factory=dict[str, float])
+    changes: tuple[tuple[str, str], ...] = ()
 
     @property
     def cut(self) -> Limit | None:
@@ -99,7 +105,9 @@ class Result(Generic[T_co]):
     def __repr__(self) -> str:
         """One line without content."""
         facts = [f"{len(self.samples)} samples"]
-        if self.composed:
+        if self.changes:
+            facts.append(f"{len(self.changes)} corrections")
+        elif self.composed:
             facts.append("composed")
         if self.agreement is not None:
             of = (

@@ -6,7 +6,7 @@ import asyncio
 import math
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar, cast
 
 from thinktwice.account import now
 from thinktwice.drawing import Drawing, Request
@@ -14,21 +14,24 @@ from thinktwice.draws import Draws, Plan
 from thinktwice.errors import BudgetExceeded
 from thinktwice.nursery import Nursery
 from thinktwice.prompting import prompting_for
+from thinktwice.sampling import as_source
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Sequence
 
     from thinktwice.draws import Draw
+    from thinktwice.entry import Role
     from thinktwice.history import History, Latencies
     from thinktwice.limiter import Limiter
-    from thinktwice.protocols import Options, Prompting, Verifier
+    from thinktwice.protocols import Options, Prompting, Sampler, Verifier
     from thinktwice.result import Outcome
-    from thinktwice.sample import Sample, Verdict
+    from thinktwice.sample import Completion, Sample, Verdict
     from thinktwice.vary import Vary
 
 P = TypeVar("P")
 T = TypeVar("T")
 X = TypeVar("X")
+Y = TypeVar("Y")
 
 
 class Run(Drawing[P, T]):
@@ -83,8 +86,17 @@ class Run(Drawing[P, T]):
         """Leave the best answer so far, for the case that a budget cuts this run short."""
         self.offered = outcome
 
+    def sampler(self, name: str | None = None) -> Sampler[P, T]:
+        """What is sampled, for a strategy that asks the same model something else by `ask`."""
+        return cast("Sampler[P, T]", self._source(name).function)
+
     async def sample(
-        self, prompt: P | None = None, *, sampler: str | None = None, options: Options | None = None
+        self,
+        prompt: P | None = None,
+        *,
+        sampler: str | None = None,
+        options: Options | None = None,
+        role: Literal["sample", "repair"] = "sample",
     ) -> Sample[T]:
         """Draw one sample and wait for it. A failed draw is a sample with an error.
 
@@ -92,14 +104,33 @@ class Run(Drawing[P, T]):
             prompt: Another input than the run's.
             sampler: Name of the sampler, in a run with several; the first by default.
             options: Settings of this draw, over those of the run.
+            role: What it is for, in the ledger and the spans.
 
         Raises:
             BudgetExceeded: The budget does not afford it, or its time ran out.
         """
         asked = self.prompt if prompt is None else prompt
-        request = Request(source=self._source(sampler), prompt=asked, options=options)
+        source = self._source(sampler)
+        request = Request(source=source, prompt=asked, options=options, role=role)
         drawn = self._draw(request)
         return (await self._in_time(drawn))[0]
+
+    async def ask(
+        self, sampler: Sampler[X, Y], prompt: X, *, role: Role, options: Options | None = None
+    ) -> Completion[Y]:
+        """Call a model for the strategy itself, such as for a reflection: it is no sample.
+
+        Args:
+            sampler: What to call.
+            prompt: Its input.
+            role: What the call is for.
+            options: Settings of the call.
+
+        Raises:
+            BudgetExceeded: The budget does not afford it, or its time ran out.
+            Exception: What the sampler raises.
+        """
+        return await self._in_time(self._ask(as_source(sampler), prompt, role, options or {}))
 
     async def verify(
         self, sample: Sample[T], verifier: Verifier[P], *, prompt: P | None = None

@@ -159,6 +159,23 @@ class Sample(Generic[T_co]):
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
+class Correction:
+    """A sample's value with what a verifier computed put in.
+
+    Attributes:
+        value: The value, changed there and nowhere else.
+        changes: What stood there and what stands there now, in order.
+    """
+
+    value: object
+    changes: tuple[tuple[str, str], ...]
+
+    def __repr__(self) -> str:
+        """One line without content."""
+        return f"<Correction: {len(self.changes)} changes>"
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Verdict:
     """What a verifier says of one sample.
 
@@ -168,6 +185,7 @@ class Verdict:
         score: In [0, 1]; a pass is 1 and a fail 0 unless said otherwise.
         feedback: What to change, for a repair.
         evidence: What the feedback rests on, such as a failing case.
+        correction: The value put right, where the verifier can do that and it is safe.
         verifier: Name of the verifier that said it.
         sample: Index of the sample it is about.
     """
@@ -176,6 +194,7 @@ class Verdict:
     score: float | None = None
     feedback: str | None = None
     evidence: tuple[str, ...] = ()
+    correction: Correction | None = None
     verifier: str | None = None
     sample: int | None = None
 

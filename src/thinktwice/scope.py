@@ -100,6 +100,11 @@ class Scope:
         self._loop = asyncio.get_running_loop()
 
     @property
+    def draws(self) -> bool:
+        """It is a draw: the answer that its calls are made for."""
+        return self.role in ("sample", "repair")
+
+    @property
     def gone(self) -> bool:
         """Nobody waits for it any more, or for the sample that its run works for."""
         return self._ended or (self._outer is not None and self._outer.gone)
@@ -315,7 +320,7 @@ class Scope:
         self._ended = True
         for booking in tuple(self._bookings):
             booking.settle(status=status if status != "ok" else "cancelled", error=error)
-        if self._leases and self.role == "sample" and self.begun:
+        if self._leases and self.draws and self.begun:
             lease = self._leases.pop()
             alone = Booking(self, lease, role=self.role, model=None, provider=None, leaf=NO_LEAF)
             alone.settle(status=status, error=error)

@@ -261,6 +261,7 @@ def _result(
         nested=tuple(run.nested),
         composed=outcome.composed,
         shares=outcome.shares,
+        changes=outcome.changes,
         warnings=tuple(run.warnings),
     )
 
