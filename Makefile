@@ -17,7 +17,8 @@ NEWER := $(or $(PYTHON),$(addprefix python3.,12 13 14 15 16 17) \
 STAMP := $(VENV)/.installed
 MANIFESTS := pyproject.toml $(wildcard integrations/*/pyproject.toml examples/*/pyproject.toml)
 PROJECTS := $(patsubst %/,%,$(dir $(filter-out pyproject.toml,$(MANIFESTS))))
-EDITABLES := --editable '.[otel,prices]' $(foreach p,$(PROJECTS),--editable $(p))
+EXTRAS := $(addprefix --extra ,code math otel prices schema units langchain)
+EDITABLES := --editable '.[code,math,otel,prices,schema,units]' $(foreach p,$(PROJECTS),--editable $(p))
 # Processes for the tests: a second one pays its start-up and imports again, and disturbs what tests
 # time. A file stays in one process, since the fences of a page share names.
 JOBS ?= 0
@@ -96,7 +97,7 @@ test-lowest: $(STAMP) ## tests with the lowest versions that the manifests allow
 	@$(BIN)/uv pip compile --quiet --python $(BIN)/python --resolution lowest-direct \
 		--no-header --no-annotate --no-emit-index-url \
 		--no-emit-package thinktwice $(MANIFESTS) \
-		--extra otel --extra prices --extra langchain --output-file $(VENV)-lowest/lowest.txt
+		$(EXTRAS) --output-file $(VENV)-lowest/lowest.txt
 	@$(call uv-install,$(VENV)-lowest,$(VENV)-lowest/lowest.txt,test)
 	@$(VENV)-lowest/bin/$(PYTEST)
 
@@ -150,7 +151,7 @@ docs-serve: $(STAMP) ## serve the documentation while it is written
 constraints: $(STAMP) ## resolve constraints.txt anew
 	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
 		--no-header --no-annotate --no-emit-index-url --no-emit-package thinktwice \
-		--group dev --extra otel --extra prices --extra langchain \
+		--group dev $(EXTRAS) \
 		$(MANIFESTS) --output-file constraints.txt
 
 .PHONY: clean

@@ -24,6 +24,7 @@ from thinktwice import (
     budget_scope,
     solve,
 )
+from thinktwice.calls import call
 from thinktwice.stop import AtMost
 from thinktwice.testing import ScriptedSampler, VirtualClock, run_virtual
 from thinktwice.verifiers import as_verifier
@@ -554,3 +555,164 @@ def test_steps_that_max_tokens_cut_short_are_judged():
         return Outcome(winner=run.samples[1])
 
     assert run(body, ScriptedSampler([step])).value == "1+1="
+
+
+class TestRepair:
+    """A draw in the place of an earlier one."""
+
+    def test_it_is_booked_as_one(self):
+        """Its calls are told from those of other samples."""
+
+        async def body(run):
+            draft = await run.sample()
+            asked = run.prompting.revise(run.prompt, draft.value, "shorter")
+            return Outcome(winner=await run.sample(asked, role="repair"))
+
+        result = run(body)
+        assert [entry.role for entry in result.ledger.entries] == ["sample", "repair"]
+        assert result.launched == 2
+
+    def test_a_silent_sampler_counts_as_one_call(self):
+        """As for every sample that tells of no call."""
+
+        async def silent(prompt):
+            return "a"
+
+        silent.leaf = False
+
+        async def body(run):
+            return Outcome(winner=await run.sample(role="repair"))
+
+        assert run(body, silent).ledger.by_role["repair"].calls == 1
+
+
+class TestAsk:
+    """A call of the strategy itself."""
+
+    def test_it_is_booked_and_is_no_sample(self):
+        """The same model can be asked something else."""
+
+        async def body(run):
+            said = await run.ask(run.sampler(), "why?", role="critique", options={"seed": 1})
+            assert said.value == "a"
+            return Outcome(winner=await run.sample())
+
+        sampler = ScriptedSampler(["a"], seconds=1)
+        result = run(body, sampler)
+        assert [entry.role for entry in result.ledger.entries] == ["critique", "sample"]
+        assert [sample.index for sample in result.samples] == [0]
+        assert result.launched == 1
+        assert sampler.prompts == ["why?", "q"]
+
+    def test_what_it_raises_arrives(self):
+        """And is in the ledger."""
+
+        async def broken(prompt):
+            raise ConnectionError
+
+        async def body(run):
+            with pytest.raises(ConnectionError):
+                await run.ask(broken, "why?", role="critique")
+            return Outcome(winner=await run.sample())
+
+        entries = run(body).ledger.entries
+        assert [(entry.role, entry.status) for entry in entries] == [
+            ("critique", "error"),
+            ("sample", "ok"),
+        ]
+
+    def test_a_budget_refuses_it(self):
+        """The best answer so far is returned."""
+
+        async def body(run):
+            run.offer(Outcome(winner=await run.sample()))
+            await run.ask(run.sampler(), "why?", role="critique")
+            raise AssertionError
+
+        result = run(body, budget=Budget(calls=1))
+        assert result.value == "a"
+        assert result.cut is not None
+
+    def test_its_time_ends_with_the_budget(self):
+        """In the middle of the call, which is recalled."""
+
+        async def body(run):
+            run.offer(Outcome(winner=await run.sample()))
+            await run.ask(run.sampler(), "why?", role="critique")
+            raise AssertionError
+
+        result = run(body, budget=Budget(seconds=1.5))
+        assert [entry.status for entry in result.ledger.entries] == ["ok", "cancelled"]
+        assert result.cut.kind == "seconds"
+
+    def test_a_composite_books_its_own_calls(self):
+        """A strategy over a sampler can be asked, too."""
+
+        async def body(run):
+            voted = Vote(3, stop=AtMost(3)).over(run.sampler())
+            await run.ask(voted, "why?", role="critique")
+            return Outcome(winner=await run.sample())
+
+        result = run(body, budget=Budget(calls=10))
+        assert result.ledger.total.calls == 4
+        assert [len(each.samples) for each in result.nested] == [3]
+
+
+class TestTools:
+    """A check that calls no model."""
+
+    def test_it_leaves_an_entry_that_is_no_call(self):
+        """So that budgets are about models."""
+
+        async def body(run):
+            sample = await run.sample()
+            await run.verify(sample, as_verifier(lambda value: value == "a"))
+            return Outcome(winner=sample)
+
+        ledger = run(body, budget=Budget(calls=1)).ledger
+        assert [(entry.role, entry.status) for entry in ledger.entries] == [
+            ("sample", "ok"),
+            ("tool", "ok"),
+        ]
+        assert (ledger.total.calls, ledger.total.tools) == (1, 1)
+        assert ledger.by_role["tool"].tools == 1
+
+    def test_one_that_breaks_is_an_error_there(self):
+        """By the type of what it raised."""
+
+        def broken(value):
+            raise KeyError("secret")
+
+        async def body(run):
+            sample = await run.sample()
+            await run.verify(sample, as_verifier(broken))
+            return Outcome(winner=sample)
+
+        entry = run(body).ledger.entries[1]
+        assert (entry.role, entry.status, entry.error) == ("tool", "error", "KeyError")
+
+    def test_a_judge_leaves_its_calls_alone(self):
+        """Its role is its own."""
+
+        async def judged(value):
+            await call(ScriptedSampler(["yes"]), "good?", role="critique")
+            return 0.5
+
+        async def body(run):
+            sample = await run.sample()
+            await run.verify(sample, as_verifier(judged))
+            return Outcome(winner=sample)
+
+        assert [entry.role for entry in run(body).ledger.entries] == ["sample", "critique"]
+
+
+def test_a_rejected_answer_is_no_abstention():
+    """A strategy that returns none of the usable samples has its own reason."""
+
+    async def body(run):
+        await run.sample()
+        return Outcome(winner=None)
+
+    result = run(body)
+    assert result.value is None
+    assert not result.warnings

@@ -1,12 +1,16 @@
-"""Voting, best-of-N and verification around any LangChain Runnable, within a budget."""
+"""Voting, best-of-N, repair and checks around any LangChain Runnable, within a budget."""
 
 from __future__ import annotations
 
+from langchain_thinktwice.prompting import RunnablePrompting
 from langchain_thinktwice.runnable import StrategyRunnable
-from langchain_thinktwice.verifiers import RunnableSampler, RunnableVerifier
-from langchain_thinktwice.wrap import Settings, WithResult, best_of_n, vote, with_strategy
+from langchain_thinktwice.settings import Settings, WithResult
+from langchain_thinktwice.verifiers import RunnableRetriever, RunnableSampler, RunnableVerifier
+from langchain_thinktwice.wrap import best_of_n, vote, with_strategy
 
 __all__ = [
+    "RunnablePrompting",
+    "RunnableRetriever",
     "RunnableSampler",
     "RunnableVerifier",
     "Settings",

@@ -19,6 +19,7 @@ from pydantic import ConfigDict, Field, PrivateAttr
 from langchain_thinktwice import config as configs
 from langchain_thinktwice.diversity import accepting_options, warn_of_sameness
 from langchain_thinktwice.messages import annotated
+from langchain_thinktwice.prompting import RunnablePrompting
 from langchain_thinktwice.safety import refuse_side_effects
 from langchain_thinktwice.samples import (
     AsyncDrawing,
@@ -227,6 +228,7 @@ class StrategyRunnable(RunnableSerializable[Input, Output]):
             "prices": self.prices,
             "on_exhausted": self.on_exhausted,
             "require_budget": self.require_budget,
+            "prompting": RunnablePrompting(self.bound),
         }
 
     def _output(self, result: Result[Any]) -> Output:

@@ -14,7 +14,9 @@ from thinktwice import UsageError
 from thinktwice.verifiers.adapt import verdict_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+
+    from langchain_core.documents import Document
 
     from thinktwice import Completion, Sample, Verdict
     from thinktwice.protocols import Options
@@ -83,6 +85,21 @@ class RunnableSampler(Generic[Input, Output]):
     def __repr__(self) -> str:
         """The constructor."""
         return f"RunnableSampler({self.runnable!r})"
+
+
+@dataclass(frozen=True)
+class RunnableRetriever:
+    """A LangChain retriever as one of `thinktwice`, for a `Grounding`; traced below the wrapper.
+
+    Attributes:
+        retriever: Finds documents for a text.
+    """
+
+    retriever: Runnable[str, Sequence[Document]]
+
+    async def __call__(self, query: str) -> Sequence[Document]:
+        """Find documents."""
+        return (await call_booked(self.retriever, query)).value
 
 
 def as_verifier(verifier: object) -> Any:  # noqa: ANN401 - whatever the core takes as a verifier
