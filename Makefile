@@ -61,6 +61,15 @@ $(STAMP): $(MANIFESTS) constraints.txt Makefile
 	$(call uv-install,$(VENV),constraints.txt,dev)
 	@touch $@
 
+# Its tests skip, and say so, where it cannot be installed. APT has a time limit: a machine without
+# a mirror must not wait for one.
+APT := timeout 120 apt-get -qq -y
+.PHONY: bubblewrap
+bubblewrap: ## install the sandbox, where this is root on a system with apt-get
+	@command -v bwrap >/dev/null || test "$$(id -u)" != 0 || ! command -v apt-get >/dev/null || \
+		{ $(APT) install bubblewrap || { $(APT) update && $(APT) install bubblewrap; }; } \
+		>/dev/null 2>&1 || echo "bubblewrap is not here: its tests are skipped"
+
 .PHONY: demo
 demo: $(STAMP) ## run examples/quickstart.py
 	@$(BIN)/python examples/quickstart.py

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from arithmetic_lm.model import Shape
+from arithmetic_lm.model import VALUE, Shape, turns
 from arithmetic_lm.vocabulary import Vocabulary
 
 
@@ -23,6 +23,10 @@ class Block(nn.Module):
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         self.heads, width = shape.heads, shape.width
+        self.turns: Tensor | None = None
+        if shape.rotary:
+            cos, sin = map(torch.tensor, turns(shape))
+            self.turns = torch.stack((cos, sin))
         self.norm1, self.norm2 = nn.RMSNorm(width, eps=1e-5), nn.RMSNorm(width, eps=1e-5)
         self.qkv = nn.Linear(width, 3 * width, bias=False)
         self.proj = nn.Linear(width, width, bias=False)
@@ -33,18 +37,26 @@ class Block(nn.Module):
         """Map (batch, length, width) to the same shape."""
         b, t, w = x.shape
         q, k, v = self.qkv(self.norm1(x)).view(b, t, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        if self.turns is not None:
+            q, k = _turned(q, self.turns[:, :t]), _turned(k, self.turns[:, :t])
         y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
         x = x + self.proj(y.transpose(1, 2).reshape(b, t, w))
         return x + self.down(F.gelu(self.up(self.norm2(x)), approximate="tanh"))
 
 
+def _turned(x: Tensor, by: Tensor) -> Tensor:
+    a, b = x.chunk(2, -1)
+    cos, sin = by
+    return torch.cat((a * cos - b * sin, a * sin + b * cos), -1)
+
+
 class Transformer(nn.Module):
-    """A decoder with learned positions and tied embeddings."""
+    """A decoder with learned or rotary positions and tied embeddings."""
 
     def __init__(self, tokens: int, shape: Shape) -> None:
         super().__init__()
         self.token = nn.Embedding(tokens, shape.width)
-        self.position = nn.Embedding(shape.context, shape.width)
+        self.position = None if shape.rotary else nn.Embedding(shape.context, shape.width)
         self.blocks = nn.ModuleList(Block(shape) for _ in range(shape.layers))
         self.norm = nn.RMSNorm(shape.width, eps=1e-5)
         for name, parameter in self.named_parameters():
@@ -54,7 +66,9 @@ class Transformer(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Map token numbers (batch, length) to logits (batch, length, tokens)."""
-        x = self.token(tokens) + self.position.weight[: tokens.shape[1]]
+        x = self.token(tokens)
+        if self.position is not None:
+            x = x + self.position.weight[: tokens.shape[1]]
         for block in self.blocks:
             x = block(x)
         return self.norm(x) @ self.token.weight.T
@@ -94,20 +108,36 @@ def _orthogonal(x: Tensor) -> Tensor:
     return x.T if tall else x
 
 
-def export(model: Transformer, shape: Shape, vocabulary: Vocabulary, path: Path) -> None:
-    """Write float16 arrays, the gains of the norms folded in so that inference needs none."""
+def export(
+    model: Transformer,
+    shape: Shape,
+    vocabulary: Vocabulary,
+    path: Path,
+    value: Sequence[Tensor] = (),
+) -> None:
+    """Write float16 arrays, the gains of the norms folded in so that inference needs none.
+
+    Args:
+        model: Is written.
+        shape: Its sizes.
+        vocabulary: Its token table.
+        path: Where to.
+        value: Arrays of the value head, if it has one.
+    """
     state = {name: value.detach().double() for name, value in model.state_dict().items()}
     arrays = {
         "token": state["token.weight"],
-        "position": state["position.weight"],
         "head": state["token.weight"] * state["norm.weight"],
     }
+    if not shape.rotary:
+        arrays["position"] = state["position.weight"]
     for i in range(shape.layers):
         old = f"blocks.{i}."
         arrays[f"{i}.qkv"] = (state[old + "qkv.weight"] * state[old + "norm1.weight"]).T
         arrays[f"{i}.proj"] = state[old + "proj.weight"].T
         arrays[f"{i}.up"] = (state[old + "up.weight"] * state[old + "norm2.weight"]).T
         arrays[f"{i}.down"] = state[old + "down.weight"].T
+    arrays |= dict(zip(VALUE, (array.detach() for array in value), strict=False))
     meta = json.dumps({**asdict(shape), "tokens": vocabulary.tokens})
     halves = {name: value.numpy().astype(np.float16) for name, value in arrays.items()}
     path.parent.mkdir(parents=True, exist_ok=True)

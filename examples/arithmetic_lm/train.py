@@ -1,17 +1,18 @@
-"""Train the model, measure it on questions it has not seen, and write its weights.
+"""Train a model, measure it on questions it has not seen, and write its weights.
 
     pip install torch numpy && pip install -e .
     python train.py                       # small: about ten minutes of one core
+    python train.py --size skilled        # families, skills and value head: about half an hour
+    python train.py --size tiny           # a weak one to pair with it: about eight minutes
 
-Weights are written only if the model meets the numbers of `Acceptance`. Training ends at the first
-checkpoint that meets them: trained to the end, the model would make too few mistakes to be of use
-for trying out voting.
+Weights are written only if the model meets the numbers of its acceptance. Training `small` ends at
+the first checkpoint that meets them: trained to the end, the model would make too few mistakes to
+be of use for trying out voting. The others are trained in phases, see `phases.py`.
 """
 
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -20,7 +21,7 @@ from itertools import chain, islice
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from arithmetic_lm.bench import Row, measure, rows, table
@@ -28,44 +29,16 @@ from arithmetic_lm.engine import Engine
 from arithmetic_lm.model import WEIGHTS, Shape, read_model
 from arithmetic_lm.problems import FAMILIES, SLIPS, training_texts
 from arithmetic_lm.vocabulary import Vocabulary
-from network import Muon, Transformer, export
+from network import Transformer, export
+from phases import PLANS, train_in_phases
+from recipe import Recipe, descend, optimizers_of
 
 SIZES = {
     "small": Shape(width=96, layers=4, heads=4, context=72),
     "medium": Shape(width=128, layers=6, heads=4, context=72),
+    **{name: plan.shape for name, plan in PLANS.items()},
 }
 IGNORED = -100
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How to train.
-
-    Args:
-        steps: Length of the cosine schedule in updates.
-        batch: Texts an update.
-        clean: Updates on texts without slips, by which the model learns to calculate; later ones
-            are on sloppy texts, by which it learns to be unsure.
-        warm_up: Updates of linear warm-up.
-        floor: Last learning rate as a share of the highest.
-        matrix_rate: Learning rate of the blocks' matrices (Muon).
-        other_rate: Learning rate of embeddings and gains (AdamW).
-        clip: Largest norm of the gradient.
-    """
-
-    steps: int = 2000
-    batch: int = 64
-    clean: int = 1100
-    warm_up: int = 50
-    floor: float = 0.05
-    matrix_rate: float = 0.02
-    other_rate: float = 3e-3
-    clip: float = 1.0
-
-    def rate(self, step: int) -> float:
-        """Return the factor of the learning rates at `step`, counted from 1."""
-        cosine = 0.5 * (1 + math.cos(math.pi * step / self.steps))
-        return min(1, step / self.warm_up) * (self.floor + (1 - self.floor) * cosine)
 
 
 @dataclass(frozen=True)
@@ -142,7 +115,7 @@ def train(given: argparse.Namespace, recipe: Recipe, shape: Shape) -> int:
     torch.manual_seed(given.seed)
     vocabulary = Vocabulary()
     model = Transformer(len(vocabulary), shape)
-    optimizers = _optimizers(model, recipe)
+    optimizers = optimizers_of(model, recipe)
     clean = batches(vocabulary, recipe.batch, given.seed, slips=0.0)
     data = chain(islice(clean, recipe.clean), batches(vocabulary, recipe.batch, given.seed))
     draft, start, losses = given.out.with_suffix(".draft.npz"), time.monotonic(), 0.0
@@ -167,18 +140,6 @@ def train(given: argparse.Namespace, recipe: Recipe, shape: Shape) -> int:
     return 1
 
 
-def _optimizers(model: Transformer, recipe: Recipe) -> list[torch.optim.Optimizer]:
-    matrices = [p for p in model.blocks.parameters() if p.dim() == 2]
-    of_blocks = {id(p) for p in matrices}
-    rest = [p for p in model.parameters() if id(p) not in of_blocks]
-    adam = torch.optim.AdamW(rest, lr=recipe.other_rate, weight_decay=0.05, betas=(0.9, 0.98))
-    optimizers = [adam, Muon(matrices, recipe.matrix_rate)]
-    for optimizer in optimizers:
-        for group in optimizer.param_groups:
-            group["peak"] = group["lr"]
-    return optimizers
-
-
 def _update(
     model: Transformer,
     optimizers: Sequence[torch.optim.Optimizer],
@@ -189,14 +150,7 @@ def _update(
     inputs, targets = batch
     logits = model(inputs).flatten(0, 1)
     loss = F.cross_entropy(logits, targets.flatten(), ignore_index=IGNORED)
-    model.zero_grad(set_to_none=True)
-    loss.backward()
-    nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
-    for optimizer in optimizers:
-        for group in optimizer.param_groups:
-            group["lr"] = group["peak"] * recipe.rate(step)
-        optimizer.step()
-    return loss.item()
+    return descend(model, optimizers, loss, recipe, step)
 
 
 def _accepted(path: Path, questions: int) -> bool:
@@ -221,10 +175,14 @@ def main() -> int:
     parser.add_argument("--every", type=int, default=50, help="steps between checkpoints")
     parser.add_argument("--questions", type=int, default=200, help="a checkpoint is measured on")
     parser.add_argument("--minutes", type=float, default=40.0, help="stop after this time")
+    parser.add_argument("--work", type=Path, help="checkpoints of phases; default: .cache/SIZE")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     given.out = given.out or WEIGHTS / f"{given.size}.npz"
+    if given.size in PLANS:
+        torch.set_num_threads(given.threads)
+        return train_in_phases(given.size, given.out, given.work, given.seed)
     return train(given, Recipe(steps=given.steps), SIZES[given.size])
 
 

@@ -41,7 +41,9 @@ if TYPE_CHECKING:
     from thinktwice.stop import Settled as Settled
     from thinktwice.stop import Stop as Stop
     from thinktwice.strategies.best_of_n import BestOfN as BestOfN
+    from thinktwice.strategies.critique_repair import CritiqueRepair as CritiqueRepair
     from thinktwice.strategies.field_vote import FieldVote as FieldVote
+    from thinktwice.strategies.tool_check import ToolCheck as ToolCheck
     from thinktwice.strategies.vote import Vote as Vote
     from thinktwice.strategy import Strategy as Strategy
     from thinktwice.vary import Vary as Vary
@@ -59,6 +61,7 @@ _HOMES = {
     "Certain": "stop",
     "Certificate": "stop",
     "Completion": "sample",
+    "CritiqueRepair": "strategies.critique_repair",
     "EarlyStopping": "stop",
     "Entry": "entry",
     "FieldVote": "strategies.field_vote",
@@ -81,6 +84,7 @@ _HOMES = {
     "Strategy": "strategy",
     "ThinktwiceError": "errors",
     "ThinktwiceWarning": "errors",
+    "ToolCheck": "strategies.tool_check",
     "Usage": "sample",
     "UsageError": "errors",
     "Vary": "vary",
@@ -93,7 +97,6 @@ _HOMES = {
 }
 
 __all__ = [
-    "AdaptiveConsistency",
     "After",
     "AllSamplesFailed",
     "AtMost",
@@ -103,7 +106,7 @@ __all__ = [
     "Certain",
     "Certificate",
     "Completion",
-    "EarlyStopping",
+    "CritiqueRepair",
     "FieldVote",
     "GoodEnough",
     "Lead",
@@ -124,6 +127,7 @@ __all__ = [
     "Strategy",
     "ThinktwiceError",
     "ThinktwiceWarning",
+    "ToolCheck",
     "Usage",
     "UsageError",
     "Vary",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from thinktwice import telemetry
 from thinktwice.account import now
-from thinktwice.answers import key_function
+from thinktwice.answers import awaited_key
 from thinktwice.calls import complete, reserve
 from thinktwice.entry import ZERO, Entry
 from thinktwice.errors import BudgetExceeded, UsageError, status_of
@@ -145,7 +145,7 @@ class Drawing(Generic[P, T]):
         self.max_concurrency = min(each.max_concurrency for each in self._limiters)
         self._sources = sources
         self._setting = setting
-        self._key = key_function(setting.key)
+        self._key = awaited_key(setting.key)
         self._ordinals: dict[Hashable, int] = {}
 
     async def _draw(self, request: Request[P, T]) -> tuple[Sample[T], Verdict | None]:
@@ -216,14 +216,40 @@ class Drawing(Generic[P, T]):
                     telemetry.describe_recalled(on, "error", self._end(scope, "error", raised))
                     raise
                 error = raised
-            total = self._end(scope, "error" if error else "ok", error)
-            sample = self._made(
-                scope, request, completion, error=error, total=total, seconds=now() - started
-            )
-            telemetry.describe_sample(
-                on, sample, total, group=self._group(sample), arrival=len(self.samples) - 1
-            )
+            total, seconds = self._end(scope, "error" if error else "ok", error), now() - started
+            answer = None
+            try:
+                answer = await self._answer(request, completion)
+            finally:  # it is kept whatever its key does: it is paid for
+                sample = self._made(
+                    scope,
+                    request,
+                    completion or _NOTHING,
+                    answer=answer,
+                    error=error,
+                    total=total,
+                    seconds=seconds,
+                )
+                telemetry.describe_sample(
+                    on, sample, total, group=self._group(sample), arrival=len(self.samples) - 1
+                )
         return sample
+
+    async def _answer(
+        self, request: Request[P, T], completion: Completion[T] | None
+    ) -> Hashable | None:
+        """The key of what was drawn; None abstains."""
+        if completion is None:
+            return None
+        ended = (finish_meaning(completion.finish_reason) or "").lower()
+        if ended in (_REFUSED if request.partial else _CUT_SHORT):
+            return None
+        try:
+            return await self._key(completion.value)
+        except asyncio.CancelledError:
+            if _recalled():
+                raise
+            return None  # the key cancelled itself
 
     def _attributes(self, request: Request[P, T], index: int) -> dict[str, str | int]:
         """Of the span of a sample."""
@@ -310,46 +336,34 @@ class Drawing(Generic[P, T]):
         self,
         scope: Scope,
         request: Request[P, T],
-        completion: Completion[T] | None,
+        completion: Completion[T] | Completion[None],
         *,
+        answer: Hashable | None,
         error: Exception | None,
         total: Total,
         seconds: float,
     ) -> Sample[T]:
-        """The sample, kept whatever its key does: it is paid for."""
-        source = request.source
-        abstains = _REFUSED if request.partial else _CUT_SHORT
+        source, value, text = request.source, completion.value, completion.text
         model, cached = _seen(scope) if not source.leaf or error else (source.model, False)
-        known = completion if completion is not None else _NOTHING
-        value, text = known.value, known.text
-        answer, mistake = None, None
-        ended = (finish_meaning(known.finish_reason) or "").lower()
-        if completion is not None and ended not in abstains:
-            try:
-                answer = self._key(completion.value)
-            except UsageError as raised:
-                mistake = raised
         sample = Sample(
             index=scope.index or 0,
             value=value,
             answer=answer,
             text=value if text is None and isinstance(value, str) else text,
-            logprobs=known.logprobs,
-            top_logprobs=known.top_logprobs,
-            finish_reason=known.finish_reason,
-            cached=known.cached or cached,
+            logprobs=completion.logprobs,
+            top_logprobs=completion.top_logprobs,
+            finish_reason=completion.finish_reason,
+            cached=completion.cached or cached,
             usage=total.usage,
             cost=total.cost,
             seconds=total.seconds if source.leaf else seconds,
-            model=known.model or model,
+            model=completion.model or model,
             error=error,
             sampler=source.name,
             variant=request.variant,
         )
         self.samples.append(sample)
         _remember(source, sample)
-        if mistake is not None:
-            raise mistake
         return sample
 
     def _group(self, sample: Sample[T]) -> int:

@@ -99,7 +99,10 @@ class Prompting(Protocol[P]):
     """How an input is edited; ships for `str` and chat messages."""
 
     def revise(self, prompt: P, draft: object, feedback: str) -> P:
-        """The input that asks for a better answer than the draft."""
+        """The input that asks for a better answer than the draft.
+
+        A draft of None is none: the feedback is about earlier attempts, which are not shown.
+        """
         ...
 
     def extend(self, prompt: P, partial: str) -> P:

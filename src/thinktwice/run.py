@@ -61,6 +61,11 @@ class Run(Drawing[P, T]):
         return self._source(None).history
 
     @property
+    def options(self) -> Options:
+        """Settings of the next call, without those of a draw of its own."""
+        return self._options(None, self._next)
+
+    @property
     def seconds(self) -> float:
         """Since the run began."""
         return self.ledger.seconds

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
-from thinktwice.answers import key_function
+from thinktwice.answers import awaited_key
 from thinktwice.errors import UsageError
 from thinktwice.stop.algebra import Stop
 from thinktwice.vary import Vary
@@ -154,7 +154,7 @@ def check_callables(*, key: str | Callable[..., Hashable | None] | None, **other
     Raises:
         UsageError: As above.
     """
-    key_function(key)
+    awaited_key(key)
     for name, value in others.items():
         if value is not None and not callable(value):
             raise UsageError(name, value, "give a function, or None")

@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip("langchain_core")
 
 from langchain_core.callbacks import UsageMetadataCallbackHandler
-from langchain_core.messages import HumanMessage, SystemMessage
+from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
 
@@ -146,3 +146,22 @@ async def test_cancelling_takes_the_call_out_of_the_batch(monkeypatch):
 async def test_the_last_human_message_is_the_question():
     messages = [SystemMessage("You add."), HumanMessage("1+1"), HumanMessage("Hello")]
     assert (await ArithmeticChatModel().ainvoke(messages)).text == REFUSAL
+
+
+async def test_the_model_and_its_effort_are_chosen():
+    model = ArithmeticChatModel(model="skilled", seed=1)
+    low = await model.bind(reasoning_effort="low").ainvoke("37*8+56")
+    also = await model.bind(effort="low").ainvoke("37*8+56")
+    high = await ArithmeticChatModel(model="skilled", effort="high").ainvoke("37*8+56")
+    assert low.text == also.text
+    assert low.usage_metadata["output_tokens"] < 8 < high.usage_metadata["output_tokens"]
+    assert low.response_metadata["model_name"] == "arithmetic-lm-skilled"
+    with pytest.raises(ValueError, match="knows no effort"):
+        await ArithmeticChatModel(effort="low").ainvoke("37*8+56")
+
+
+async def test_feedback_on_a_draft_makes_a_new_one():
+    draft = "37*8=297\n297+56=353\nA:353"
+    messages = [HumanMessage("37*8+56"), AIMessage(draft), HumanMessage("37*8 is not 297")]
+    reply = await ArithmeticChatModel(model="skilled", seed=1).ainvoke(messages)
+    assert reply.usage_metadata["input_tokens"] == len(f"37*8+56=\n{draft}\n!1\n") + 1

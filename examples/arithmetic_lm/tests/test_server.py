@@ -306,3 +306,59 @@ async def _until(condition, seconds=3.0):
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.005)
+
+
+WRONG = "37*8=297\n297+56=353\nA:353"
+
+
+async def test_the_model_is_chosen_by_its_name():
+    async with ArithmeticServer() as server, aiohttp.ClientSession() as session:
+        async with session.get(f"{server.url}/models") as response:
+            names = [card["id"] for card in (await response.json())["data"]]
+        _, _, text = await _post(server, model="arithmetic-lm-tiny")
+    assert names == ["arithmetic-lm", "arithmetic-lm-skilled", "arithmetic-lm-tiny"]
+    assert json.loads(text)["model"] == "arithmetic-lm-tiny"
+    assert final_answer(json.loads(text)["choices"][0]["message"]["content"]) is not None
+
+
+async def test_reasoning_effort():
+    async with ArithmeticServer() as server:
+        asked = {"model": "arithmetic-lm-skilled", "question": "37*8+56"}
+        low = json.loads((await _post(server, reasoning_effort="low", **asked))[2])
+        high = json.loads((await _post(server, reasoning_effort="high", **asked))[2])
+        refused = [
+            await _post(server, reasoning_effort="low"),
+            await _post(server, reasoning_effort="extreme", **asked),
+            await _post(server, reasoning_effort="low", stream=True),
+        ]
+    assert low["usage"]["completion_tokens"] < 8 < high["usage"]["completion_tokens"]
+    assert [status for status, _, _ in refused] == [400] * 3
+    assert "effort" in json.loads(refused[0][2])["error"]["message"]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_feedback_on_a_draft_makes_a_new_one(stream):
+    messages = [
+        {"role": "user", "content": "What is 37*8+56?"},
+        {"role": "assistant", "content": WRONG},
+        {"role": "user", "content": "Line 1 is wrong."},
+    ]
+    asked = {"model": "arithmetic-lm-skilled", "messages": messages}
+    async with ArithmeticServer() as server:
+        if stream:
+            events = await _events(server, stream_options={"include_usage": True}, **asked)
+            usage = events[-1]["usage"]
+        else:
+            usage = json.loads((await _post(server, **asked))[2])["usage"]
+    assert usage["prompt_tokens"] == len(f"37*8+56=\n{WRONG}\n!1\n") + 1
+
+
+async def test_small_takes_the_last_message_for_the_question(engine):
+    messages = [
+        {"role": "user", "content": "What is 37*8+56?"},
+        {"role": "assistant", "content": None},
+        {"role": "user", "content": "24*7+31"},
+    ]
+    async with ArithmeticServer(engine=engine) as server:
+        usage = json.loads((await _post(server, messages=messages))[2])["usage"]
+    assert usage["prompt_tokens"] == len("24*7+31=\n") + 1

@@ -8,10 +8,10 @@ from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompt_values import ChatPromptValue, StringPromptValue
 from langchain_core.prompts import ChatPromptTemplate, MessagesPlaceholder
 from langchain_core.runnables import RunnableLambda
-from pydantic import BaseModel
-
 from langchain_thinktwice import RunnablePrompting, vote
 from langchain_thinktwice.prompting import check_revisable, first_step
+from pydantic import BaseModel
+
 from thinktwice import UsageError
 
 DRAFT, FEEDBACK = "it is 12", "3 * 4 is not 13"
@@ -102,6 +102,14 @@ def test_feedback_alone_holds_the_draft_too(scripted):
     template = ChatPromptTemplate.from_template("{q} {feedback}").partial(feedback="")
     asked = revised(template | scripted("x"), {"q": "q"})
     assert asked["feedback"] == f"Draft:\n{DRAFT}\n\nFeedback:\n{FEEDBACK}"
+
+
+def test_without_a_draft_there_is_feedback_alone(scripted):
+    """The next attempt of reflexion starts from the prompt."""
+    prompting = RunnablePrompting(scripted("x"))
+    assert prompting.revise("q", None, FEEDBACK) == [HumanMessage("q"), HumanMessage(FEEDBACK)]
+    filled = prompting.revise({"q": "q", "feedback": ""}, None, FEEDBACK)
+    assert filled == {"q": "q", "feedback": FEEDBACK}
 
 
 def test_a_key_that_the_caller_gives_is_a_place():

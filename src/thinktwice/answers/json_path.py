@@ -14,7 +14,7 @@ from thinktwice.errors import UsageError
 
 MISSING: Final = object()
 """What is at a path that leads nowhere."""
-_FENCE = re.compile(r"```[ \t]*(?:json)?[ \t]*\n(.*?)```", re.DOTALL | re.IGNORECASE)
+_FENCE = re.compile(r"```[ \t]*(?:json[ \t]*)?\n(.*?)```", re.DOTALL | re.IGNORECASE)
 
 
 def at_path(value: object, path: str) -> object:
@@ -63,9 +63,14 @@ def json_in(
     text: str, *, parse_float: Callable[[str], float | Decimal] = Decimal
 ) -> Iterator[object]:
     """The data of a text that is JSON, or else of the last code fence that is; one at the most."""
-    for candidate in (text, *reversed(_FENCE.findall(text))):
+    for candidate in (text, *reversed(fences_in(text))):
         try:
             yield json.loads(candidate, parse_float=parse_float)
         except (ValueError, RecursionError):
             continue
         return
+
+
+def fences_in(text: str) -> list[str]:
+    """What stands in the code fences of a text that say they are JSON, or say nothing."""
+    return _FENCE.findall(text)

@@ -10,8 +10,9 @@ import functools
 import inspect
 import math
 import unicodedata
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Hashable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import contextmanager
 from decimal import Decimal
 from enum import Enum
 from fractions import Fraction
@@ -20,14 +21,19 @@ from typing import TypeAlias, cast
 from thinktwice.answers.canonical_json import canonical_json
 from thinktwice.answers.choices import choice_in
 from thinktwice.answers.json_path import MISSING, at_path
+from thinktwice.answers.maths import check_maths, maths_key
 from thinktwice.answers.numbers import canonical_number, number_in
 from thinktwice.answers.shapes import attribute, from_model, plain_of, text_in, tool_calls, unwrap
 from thinktwice.errors import ThinktwiceError, UsageError, status_of
 from thinktwice.sample import Completion
+from thinktwice.threads import in_thread
 from thinktwice.tokens import content_text
 
 Key: TypeAlias = Callable[[object], Hashable | None]
 """From the value of a sample to what its vote is counted by; None abstains."""
+
+AwaitedKey: TypeAlias = Callable[[object], Awaitable[Hashable | None]]
+"""A key that has to wait for something, such as a sandbox."""
 
 _FINAL = ".!?\u2026,;:\u3002\uff01\uff1f \t\n"
 
@@ -164,9 +170,15 @@ def _json_key(path: str) -> Key:
     return key
 
 
+def _maths_key(value: object) -> Hashable | None:
+    with _explained("math", value):
+        return maths_key(value)
+
+
 _NAMED: dict[str, Key] = {
     "choice": _choice_key,
     "json": _json_key(""),
+    "math": _maths_key,
     "number": _number_key,
     "text": _text_key,
 }
@@ -177,8 +189,8 @@ def key_function(key: str | Key | None) -> Key:
 
     Args:
         key: None for `default_key`; "text"; "number" (see `number_in`); "choice" (see
-            `choice_in`); "json:path.to.0.field" (see `at_path`) or "json" for the whole; or a
-            callable of the value that returns a hashable, None to abstain.
+            `choice_in`); "math" (see `maths_key`); "json:path.to.0.field" (see `at_path`) or "json"
+            for the whole; or a callable of the value that returns a hashable, None to abstain.
 
     Returns:
         A callable that raises nothing but errors of thinktwice: what a callable of yours raises,
@@ -191,14 +203,57 @@ def key_function(key: str | Key | None) -> Key:
         return default_key
     if isinstance(key, str):
         return _named(key)
-    if inspect.iscoroutinefunction(key):
-        raise UsageError("key", key, "give a function that is not async: it runs for each sample")
+    if _waits(key):
+        raise UsageError("key", key, "give a function that is not async: only strategies wait")
     if callable(key):
         return _checked(key)
     raise UsageError("key", key, f"pass a callable, None or one of {_names()}")
 
 
+def awaited_key(key: str | Key | AwaitedKey | None) -> AwaitedKey:
+    """The key that the `key=` of a strategy names: as `key_function`, and it may be async.
+
+    An async key is awaited for each sample when its call is over, in no slot of a limiter.
+
+    Raises:
+        UsageError: No key has that name.
+    """
+    if not _waits(key):
+        plain = key_function(cast("str | Key | None", key))
+        if key == "math":
+            return _on_a_thread(plain)
+
+        async def at_once(value: object) -> Hashable | None:
+            return plain(value)
+
+        return at_once
+    waiting = cast("AwaitedKey", key)
+
+    async def awaited(value: object) -> Hashable | None:
+        with _explained(key, value):
+            answer = await waiting(value)
+        return _usable(key, answer)
+
+    return awaited
+
+
+def _on_a_thread(key: Key) -> AwaitedKey:
+    """It asks another process, for seconds at the worst: the event loop goes on meanwhile."""
+
+    async def waiting(value: object) -> Hashable | None:
+        return await in_thread(lambda: key(value))
+
+    return waiting
+
+
+def _waits(key: object) -> bool:
+    call = getattr(key, "__call__", None)  # noqa: B004 - an object with an async __call__
+    return inspect.iscoroutinefunction(key) or inspect.iscoroutinefunction(call)
+
+
 def _named(name: str) -> Key:
+    if name == "math":
+        check_maths()
     if name in _NAMED:
         return _NAMED[name]
     kind, colon, path = name.partition(":")
@@ -213,22 +268,32 @@ def _names() -> str:
 
 def _checked(key: Key) -> Key:
     def checked(value: object) -> Hashable | None:
-        try:
+        with _explained(key, value):
             answer = key(value)
-        except ThinktwiceError:
-            raise
-        except Exception as error:
-            remedy = (
-                f"it raised {status_of(error)}, given a {type(value).__name__}: return None for "
-            )
-            raise UsageError("key", key, f"{remedy}a value without an answer") from error
-        if answer != answer:  # noqa: PLR0124 - NaN is equal to nothing: it abstains
-            return None
-        try:
-            hash(answer)
-        except TypeError:
-            remedy = f"it returned a {type(answer).__name__}: return something hashable, such as "
-            raise UsageError("key", key, f"{remedy}a str, a number or a tuple") from None
-        return answer
+        return _usable(key, answer)
 
     return checked
+
+
+@contextmanager
+def _explained(key: object, value: object) -> Generator[None]:
+    """Say which key it was that raised."""
+    try:
+        yield
+    except ThinktwiceError:
+        raise
+    except Exception as error:
+        remedy = f"it raised {status_of(error)}, given a {type(value).__name__}: return None for "
+        raise UsageError("key", key, f"{remedy}a value without an answer") from error
+
+
+def _usable(key: object, answer: Hashable | None) -> Hashable | None:
+    """What a key returned, if it can be counted by."""
+    if answer != answer:  # noqa: PLR0124 - NaN is equal to nothing: it abstains
+        return None
+    try:
+        hash(answer)
+    except TypeError:
+        remedy = f"it returned a {type(answer).__name__}: return something hashable, such as "
+        raise UsageError("key", key, f"{remedy}a str, a number or a tuple") from None
+    return answer

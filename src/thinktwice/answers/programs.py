@@ -9,10 +9,12 @@ from __future__ import annotations
 import ast
 import re
 import warnings
-from collections.abc import Iterable
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from thinktwice.answers.shapes import text_in
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 LONGEST: Final = 100_000
 """Characters of a program; what is longer is not taken for one, since reading it takes long."""
@@ -22,7 +24,12 @@ _FENCE: Final = re.compile(r"^[ \t]*(?:>[ \t]*)?(`{3,}|~{3,})[ \t]*([^\s`]*)[^\n
 _UNWANTED: Final = dict.fromkeys(
     [code for code in range(32) if chr(code) not in "\t\n\f"] + [0x7F, 0xFEFF, 0x200B]
 )
-_STARTS: Final = re.compile(r"^(?:async def |class |def |from \S+ import |import |@\w)", re.MULTILINE)
+_STARTS: Final = re.compile(
+    r"^(?:async def |class |def |from \S+ import |import |@\w)", re.MULTILINE
+)
+_END: Final = re.compile(r"(?:<\|\w{1,40}\|>|</s>)\s*\Z")
+"""What chat templates put behind an answer, where a server does not take it off."""
+
 _DEFINITIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _TRIES: Final = 20
 
@@ -60,7 +67,7 @@ def program_in(value: object, *, entry_point: str | None = None, header: str = "
     text = text_in(value)
     if text is None or not text.strip():
         return None
-    text = cleaned(text)
+    text = _END.sub("", cleaned(text))
     found = _block(blocks(text), entry_point)
     if header:
         found = _continued(header, text if found is None else found, entry_point)
@@ -85,8 +92,10 @@ def blocks(text: str) -> list[Block]:
         elif fence[1].startswith(opened[1]) and not fence[2]:
             found.append(_between(text, opened, fence.start()))
             opened = None
-    if opened is not None:
-        found.append(_between(text, opened, len(text)))
+    if opened is not None:  # never closed, or behind the last of its lines
+        ended = text.rstrip()
+        end = len(ended.removesuffix(opened[1]) if ended.endswith(opened[1]) else text)
+        found.append(_between(text, opened, max(end, opened.end() + 1)))
     return found
 
 
@@ -119,14 +128,15 @@ def defined_in(tree: ast.Module) -> set[str]:
 
 
 def _block(found: list[Block], entry_point: str | None) -> str | None:
-    tagged = [block.text for block in found if block.tag in _PYTHON]
-    plain = [block.text for block in found if not block.tag]
+    some = [block for block in found if block.text.strip()]
+    tagged = [block.text for block in some if block.tag in _PYTHON]
+    plain = [block.text for block in some if not block.tag]
     return _best(tagged, entry_point) or _best(filter(_is_code, plain), entry_point)
 
 
 def _best(texts: Iterable[str], entry_point: str | None) -> str | None:
     """The last of the best kind; what does not parse is the worst, and taken if nothing else is."""
-    kept = [text for text in texts if text.strip()]
+    kept = list(texts)
     if len(kept) < 2:  # noqa: PLR2004 - nothing to choose from
         return kept[0] if kept else None
     ranks = [_rank(text, entry_point) for text in kept]
@@ -157,8 +167,8 @@ def _bare(text: str) -> str | None:
     start = _STARTS.search(text)
     if start is None:
         return None
-    lines = text[start.start() :][:LONGEST].split("\n")
-    whole = "\n".join(lines)
+    whole = text[start.start() :]
+    lines = whole[:LONGEST].split("\n")
     for _ in range(_TRIES):  # each error names a line that cannot belong to the program
         wrong = _first_error("\n".join(lines))
         if wrong is None:
@@ -166,7 +176,7 @@ def _bare(text: str) -> str | None:
         lines = lines[: min(wrong, len(lines)) - 1]
         if not lines:
             break
-    return whole  # a program with a mistake in it: to run it is to say which
+    return whole  # a program with a mistake in it: running it says which
 
 
 def _first_error(program: str) -> int | None:

@@ -52,10 +52,11 @@ def tool_calls(message: object) -> list[tuple[str, object]]:
     calls = attribute(message, "tool_calls")
     if not isinstance(calls, Sequence) or isinstance(calls, str):
         return []
-    return [_tool_call(call) for call in cast("Sequence[object]", calls)]
+    return [tool_call(call) for call in cast("Sequence[object]", calls)]
 
 
-def _tool_call(call: object) -> tuple[str, object]:
+def tool_call(call: object) -> tuple[str, object]:
+    """Name and arguments of a tool call, in the shape of any of the interfaces."""
     inner = attribute(call, "function") or call
     arguments = attribute(inner, "args")
     if arguments is None:
@@ -119,6 +120,23 @@ def _(value: str) -> str:
 @text_in.register(Completion)
 def _(value: Completion[object]) -> str | None:
     return value.value if isinstance(value.value, str) else value.text or text_in(value.value)
+
+
+@functools.singledispatch
+def with_text(value: object, text: str) -> object | None:
+    """The value with another text in the place of its own; None where that cannot be.
+
+    Adapters register their framework's types here.
+    """
+    if isinstance(value, Mapping) and isinstance(attribute(value, "content"), str):
+        return {**cast("Mapping[str, object]", value), "content": text}
+    return None
+
+
+@with_text.register
+def _(value: str, text: str) -> str:
+    del value
+    return text
 
 
 def attribute(thing: object, name: str) -> object:

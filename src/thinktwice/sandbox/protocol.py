@@ -27,7 +27,7 @@ CaseStatus: TypeAlias = Literal[
   `sys.exit`: with status 0 it is ok.
 - no_result: the value has no canonical text: an object of a class of its own, a generator, data too
   deep or too large.
-- not_run: an earlier case ended the process.
+- not_run: an earlier case hit a limit or ended the process.
 """
 
 ExecutionStatus: TypeAlias = Literal["ok", "unsupported", "error"]
@@ -70,8 +70,9 @@ class Limits:
     """What one execution may use at most.
 
     Attributes:
-        seconds: Computing time of all cases of expressions together, and of each whole program. The
-            clock is allowed more (`wall`), since a busy machine is no fault of the program.
+        seconds: Computing time of all cases of expressions together, and of each whole program;
+            kernels count whole ones, rounded up. The clock is allowed more (`wall`), since a busy
+            machine is no fault of the program.
         memory: Bytes.
         output: Bytes of standard output, and of all results together.
         disk: Bytes written to the sandbox's own `/tmp`.
@@ -100,14 +101,14 @@ class Limits:
 
 @dataclass(frozen=True, kw_only=True)
 class CaseRun:
-    """What one case did.
+    r"""What one case did.
 
     Attributes:
         status: How it ended.
         value: Canonical text of the value (`thinktwice.sandbox.values`) of an expression that is
             ok, else None. Equal texts are equal values of equal types.
         stdout: What a whole program wrote, capped; empty for expressions. Bytes that are no
-            UTF-8 are written as `\\xNN`.
+            UTF-8 are written as `\xNN`.
         error: Type of the exception, such as `"ValueError"`; None if there was none.
         message: Text of the exception or the reason of the status, from the program: short, and
             without control characters, but not to be trusted.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
-from thinktwice.answers import key_function
+from thinktwice.answers import awaited_key
 from thinktwice.errors import ThinktwiceError
 from thinktwice.result import Outcome, Result
 from thinktwice.strategy import Strategy
@@ -37,9 +37,9 @@ class Behind(Generic[T]):
     single: Callable[[], tuple[Sample[T], Spend]]
     run: Callable[[Strategy], Awaitable[Result[T]]]
 
-    def changed(self, single: Sample[T], result: Result[T]) -> bool | None:
+    async def changed(self, single: Sample[T], result: Result[T]) -> bool | None:
         """Whether the strategy has another answer; None if neither way gave one."""
-        before, after = key_function(self.strategy.key)(single.value), result.answer
+        before, after = await awaited_key(self.strategy.key)(single.value), result.answer
         if before is None or after is None:
             return None if before is after else True
         same: Callable[[Hashable, Hashable], bool] | None

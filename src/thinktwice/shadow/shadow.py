@@ -212,7 +212,7 @@ class Shadow:
             if result.cut is not None and self._is_ours(result.cut):
                 raise BudgetExceeded(result.cut)
             single, spend = behind.single()
-            changed = behind.changed(single, result)
+            changed = await behind.changed(single, result)
             took = Spend.of(result.ledger.total, result.ledger.seconds)
             scores = None
             if changed is not None:

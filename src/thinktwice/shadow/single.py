@@ -6,7 +6,7 @@ from copy import deepcopy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from thinktwice.answers import key_function
+from thinktwice.answers import awaited_key
 from thinktwice.errors import ThinktwiceError, UsageError
 from thinktwice.result import Outcome, Result
 from thinktwice.shadow.behind import Behind
@@ -35,11 +35,11 @@ class Single(Strategy):
 
     def __init__(self, strategy: Strategy) -> None:
         """The single sample in the place of a strategy."""
-        answer = key_function(strategy.key)
+        answer = awaited_key(strategy.key)
 
-        def answer_or_none(value: object) -> Hashable | None:
+        async def answer_or_none(value: object) -> Hashable | None:
             try:
-                return answer(value)
+                return await answer(value)
             except ThinktwiceError:  # the strategy will say it, behind the request
                 return None
 

@@ -11,7 +11,9 @@ from thinktwice.ballot import Ballot, best_member, heaviest, rank_weights
 from thinktwice.errors import UsageError
 from thinktwice.remarks import NONE_PASSED, UNJUDGED
 from thinktwice.result import Outcome
+from thinktwice.selection import Entrants, Selection
 from thinktwice.stop import AtMost, GoodEnough, Stop, claim
+from thinktwice.stop.claim import Void
 from thinktwice.strategy import (
     Strategy,
     check_callables,
@@ -40,6 +42,11 @@ if TYPE_CHECKING:
 P = TypeVar("P")
 T = TypeVar("T")
 
+_SCORE_ALONE = (
+    "every sample gave another answer, so the best score alone decided: give key= or equivalent= "
+    "if some of them mean the same"
+)
+
 
 @dataclass(frozen=True)
 class BestOfN(Strategy):
@@ -51,12 +58,17 @@ class BestOfN(Strategy):
     (Stroebl et al. 2024, arXiv:2411.17501), which is why more samples make plain best-of-N worse. A
     check that breaks is no low score: the sample keeps the mean weight.
 
-    Cost: at most n samples and n verdicts; with an exact verifier about 1 / P(pass) of each.
+    With `select=` answers are chosen otherwise: by their scores among the frequent ones, or by
+    comparing them. An answer all of whose samples failed the check is then out, if others did not
+    fail: no judge overturns that.
+
+    Cost: at most n samples and n verdicts; with an exact verifier about 1 / P(pass) of each. A
+    `Knockout` makes up to n - 1 comparisons more.
 
     Attributes:
         n: Samples at the most.
         verifier: A `Verifier`, or a callable of the value that returns bool, float in [0, 1] or a
-            Verdict.
+            Verdict. None will do with a selection that needs no scores, such as `Knockout`.
         key: What answers are told apart by, as in `Vote`.
         stop: When to stop early; by default at the first pass of an exact verifier, else never.
         prefer: As in `Vote`.
@@ -68,6 +80,9 @@ class BestOfN(Strategy):
             that depend on their order alone (arXiv:2502.18581), for scores whose differences mean
             nothing. Or a function of all scores, None where there is none, that returns as many
             weights of at least 0, such as `partial(rank_weights, power=2)`.
+        select: "weighted" returns the answer with the largest sum of weights;
+            `BestOfMajority(alpha)` the best-scored of the frequent ones; `Knockout(judge)` the
+            winner of a tournament.
         of: The strategy inside: each candidate is then a run of it.
 
     Raises:
@@ -75,7 +90,7 @@ class BestOfN(Strategy):
     """
 
     n: int
-    verifier: Verifier[object] | Check = field(kw_only=True)
+    verifier: Verifier[object] | Check | None = field(default=None, kw_only=True)
     key: str | Callable[..., Hashable | None] | None = field(default=None, kw_only=True)
     stop: Stop | None = field(default=None, kw_only=True)
     prefer: Preference | float = field(default="balanced", kw_only=True)
@@ -84,14 +99,15 @@ class BestOfN(Strategy):
     vary: Vary | None = field(default=None, kw_only=True)
     equivalent: Callable[[Hashable, Hashable], bool] | None = field(default=None, kw_only=True)
     weights: Literal["score", "rank"] | Weighing = field(default="score", kw_only=True)
+    select: Literal["weighted"] | Selection = field(default="weighted", kw_only=True)
     of: Strategy | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         """Check every parameter."""
         check_draws(self.n)
-        as_verifier(self.verifier)
+        self._check_selection()
         if self.stop is not None:
-            check_stop(self.stop, self.n, scored=True)
+            check_stop(self.stop, self.n, scored=self.verifier is not None)
         launch.tau_of(self.prefer)
         check_flags(hedge=self.hedge, warm_first=self.warm_first)
         check_vary(self.vary)
@@ -101,6 +117,16 @@ class BestOfN(Strategy):
         check_inside(self.of)
         check_callables(key=self.key, equivalent=self.equivalent)
 
+    def _check_selection(self) -> None:
+        """Refuse what is no selection, and one without what it goes by."""
+        if self.select != "weighted" and not isinstance(self.select, Selection):
+            remedy = "give 'weighted', BestOfMajority(alpha) or Knockout(PairwiseJudge(...))"
+            raise UsageError("select", self.select, remedy)
+        if self.verifier is not None:
+            as_verifier(self.verifier)
+        elif self.select == "weighted" or self.select.needs_scores:
+            raise UsageError("verifier", None, "give what scores the samples, or select=Knockout()")
+
     @property
     def draws(self) -> int:
         """Its n, times that of the strategy inside."""
@@ -108,13 +134,17 @@ class BestOfN(Strategy):
 
     @property
     def calls(self) -> int | None:
-        """One a draw, and those of judging it."""
-        return nested_calls(self.n, self.of, judging=getattr(self.verifier, "calls", 0))
+        """One a draw, those of judging it, and those of the selection."""
+        drawn = nested_calls(self.n, self.of, judging=getattr(self.verifier, "calls", 0))
+        if drawn is None or self.select == "weighted":
+            return drawn
+        return drawn + self.select.calls(self.n)
 
     async def __call__(self, run: Run[P, T]) -> Outcome[T]:
         """Draw and judge, until the rule says so; then select."""
-        verifier = as_verifier(self.verifier)
-        rule = self.stop or (GoodEnough(1.0) if verifier.exact else AtMost(self.n))
+        verifier = None if self.verifier is None else as_verifier(self.verifier)
+        exact = verifier is not None and verifier.exact
+        rule = self.stop or (GoodEnough(1.0) if exact else AtMost(self.n))
         ballot: Ballot[T] = Ballot(self.n, equivalent=self.equivalent)
         scores: dict[int, float] = {}
         counted: set[int] = set()
@@ -144,22 +174,49 @@ class BestOfN(Strategy):
         for sample in _unjudged(run, counted):
             ballot.add(sample)
         tally = ballot.tally(run.seconds)
-        _remark(run, exact=verifier.exact, scored=bool(scores))
-        weigh = self.weights if callable(self.weights) else _WEIGHING[self.weights]
-        weigh = _best_only if verifier.exact else weigh
-        winner, agreement = _selected(ballot.groups, scores, weigh)
-        if tally.counts and len(tally.counts) == sum(tally.counts) > 1 and not verifier.exact:
-            run.warn(
-                "every sample gave another answer, so the best score alone decided: give key= or "
-                "equivalent= if some of them mean the same"
-            )
+        _remark(run, exact=exact, scored=bool(scores))
+        before = run.exhausted
+        winner, agreement = await self._selected(run, ballot.groups, scores, exact=exact)
+        if run.exhausted is not before:  # it ended the selection
+            fired = None
         return Outcome(
             winner=winner,
             agreement=agreement,
-            settled=claim(fired, tally, void="a selection by score"),
+            settled=claim(fired, tally, void=self._void),
             stopped_by=self._ended_by(run, fired),
             used=tally.finished,
         )
+
+    async def _selected(
+        self,
+        run: Run[P, T],
+        groups: tuple[Group[T], ...],
+        scores: Mapping[int, float],
+        *,
+        exact: bool,
+    ) -> tuple[Sample[T] | None, float | None]:
+        """The winner, and the share of the weight that its answer has, or of the votes."""
+        weigh = self.weights if callable(self.weights) else _WEIGHING[self.weights]
+        weights = _weights_of(groups, scores, _best_only if exact else weigh)
+        if self.select == "weighted":
+            group = heaviest(groups, weights)
+            if not exact and len(groups) == len(weights) > 1:
+                run.warn(_SCORE_ALONE)
+        else:
+            left = _not_failed(run, groups)
+            run.offer(Outcome(winner=_member(heaviest(left, weights), scores)))
+            votes = dict.fromkeys(weights, 1.0)
+            entrants = Entrants(groups=left, weights=weights, votes=len(votes))
+            group, weights = await self.select(run, entrants), votes
+        if group is None:
+            return None, None
+        share = sum(weights[sample.index] for sample in group.samples) / sum(weights.values())
+        return _member(group, scores), share
+
+    @property
+    def _void(self) -> str:
+        """Why nothing is claimed of a full vote."""
+        return Void.SCORES if self.verifier is not None else "a selection by a judge"
 
     def _ended_by(self, run: Run[P, T], fired: Stop | None) -> Stop | Limit:
         if run.exhausted is not None and (fired is None or run.out_of_time):
@@ -182,20 +239,26 @@ def _unjudged(run: Run[P, T], counted: set[int]) -> list[Sample[T]]:
     return [sample for sample in run.samples if cut and sample.index not in counted]
 
 
-def _selected(
-    groups: tuple[Group[T], ...], scores: Mapping[int, float], weigh: Weighing
-) -> tuple[Sample[T] | None, float | None]:
-    """The winner, and the share of the weight that its answer has."""
+def _weights_of(
+    groups: Sequence[Group[T]], scores: Mapping[int, float], weigh: Weighing
+) -> dict[int, float]:
+    """Of each sample, by its index."""
     samples = [sample for group in groups for sample in group.samples]
     known = _weights([scores.get(sample.index) for sample in samples], weigh)
     if not any(known):  # all fail alike: the vote decides
         known = [1.0] * len(samples)
-    weights = {sample.index: weight for sample, weight in zip(samples, known, strict=True)}
-    group = heaviest(groups, weights)
-    if group is None:
-        return None, None
-    share = sum(weights[sample.index] for sample in group.samples) / sum(known)
-    return best_member(group, scores), share
+    return {sample.index: weight for sample, weight in zip(samples, known, strict=True)}
+
+
+def _not_failed(run: Run[P, T], groups: tuple[Group[T], ...]) -> tuple[Group[T], ...]:
+    """The answers with a sample that did not fail; all of them where there are none."""
+    failed = {index for index, each in run.verdicts.items() if each.outcome == "fail"}
+    left = [group for group in groups if any(s.index not in failed for s in group.samples)]
+    return tuple(left) or groups
+
+
+def _member(group: Group[T] | None, scores: Mapping[int, float]) -> Sample[T] | None:
+    return None if group is None else best_member(group, scores)
 
 
 def _weights(scores: Sequence[float | None], weigh: Weighing) -> list[float]:

@@ -40,13 +40,24 @@ def as_verifier(verifier: Verifier[P] | Check) -> Verifier[P]:
         UsageError: It is neither. When called, the verifier raises it for what is no verdict, or a
             score outside [0, 1].
     """
-    if not callable(verifier):
-        raise UsageError("verifier", verifier, "pass a verifier, or a callable of the value")
-    if _is_verifier(verifier):
+    check_verifier(verifier)
+    if is_verifier(verifier):
         return cast("Verifier[P]", verifier)
     check = cast("Check", verifier)
     exact, calls = getattr(check, "exact", False), getattr(check, "calls", 0)
-    return cast("Verifier[P]", _Checked(check, _name_of(check), exact is True, calls))
+    return cast("Verifier[P]", _Checked(check, name_of(check), exact is True, calls))
+
+
+def check_verifier(given: object) -> None:
+    """Refuse what is neither a verifier nor a callable.
+
+    Raises:
+        UsageError: As above; or it is the class of a verifier, which was to be called.
+    """
+    if not callable(given):
+        raise UsageError("verifier", given, "pass a verifier, or a callable of the value")
+    if isinstance(given, type) and isinstance(given, Verifier):
+        raise UsageError("verifier", given, f"make one of the class: {given.__name__}(...)")
 
 
 @dataclass(frozen=True)
@@ -61,7 +72,7 @@ class _Checked:
     async def __call__(self, sample: Sample[object], /, *, prompt: object) -> Verdict:
         """Call it with the value, and read what it returns."""
         del prompt
-        verdict = verdict_of(await _call(self.check, sample.value))
+        verdict = verdict_of(await called(self.check, sample.value))
         return replace(
             verdict,
             verifier=verdict.verifier or self.name,
@@ -90,7 +101,8 @@ def verdict_of(said: object) -> Verdict:
     return Verdict(outcome="scored", score=score)
 
 
-async def _call(check: Check, value: object) -> object:
+async def called(check: Callable[..., object], value: object) -> object:
+    """What a plain callable returns of a value; a sync one runs on a thread."""
     is_async = inspect.iscoroutinefunction(check) or inspect.iscoroutinefunction(
         getattr(check, "__call__", None)  # noqa: B004 - an object with an async __call__
     )
@@ -98,7 +110,7 @@ async def _call(check: Check, value: object) -> object:
     return await said if inspect.isawaitable(said) else said
 
 
-def _is_verifier(given: Callable[..., object]) -> bool:
+def is_verifier(given: Callable[..., object]) -> bool:
     """Whether it is called as a verifier is, and no function that happens to have a name."""
     if not isinstance(given, Verifier):
         return False
@@ -109,6 +121,7 @@ def _is_verifier(given: Callable[..., object]) -> bool:
     return any(each.name == "prompt" or each.kind is each.VAR_KEYWORD for each in parameters)
 
 
-def _name_of(check: object) -> str:
+def name_of(check: object) -> str:
+    """What a callable is called in verdicts and spans."""
     name = getattr(check, "name", None) or getattr(check, "__name__", None)
     return name if isinstance(name, str) else type(check).__name__

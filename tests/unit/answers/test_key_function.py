@@ -77,7 +77,7 @@ def test_named_keys(name: str, value: object, key: object):
 @pytest.mark.parametrize("name", ["nope", "json.a", ""])
 def test_an_unknown_name_lists_the_known(name: str):
     """The message is the documentation."""
-    with pytest.raises(UsageError, match=r'"choice", "json", "number", "text", "json:path'):
+    with pytest.raises(UsageError, match=r'"choice", "json", "math", "number", "text", "json:path'):
         key_function(name)
 
 

@@ -39,20 +39,22 @@ class TestChanged:
         """One that is missing one way alone is a change."""
         vote = Vote(1, key="number")
         behind = running(ScriptedSampler(["a"]), vote)
-        assert behind.changed(Sample(index=0, value=before), result_of([after], vote)) is changed
+        single = Sample(index=0, value=before)
+        assert run_virtual(behind.changed(single, result_of([after], vote))) is changed
 
     def test_none_either_way(self):
         """There is nothing to compare."""
         vote = Vote(1, key="number")
         behind = running(ScriptedSampler(["a"]), vote)
-        assert behind.changed(Sample(index=0, value="?"), result_of(["??"], vote)) is None
+        single = Sample(index=0, value="?")
+        assert run_virtual(behind.changed(single, result_of(["??"], vote))) is None
 
     def test_what_the_user_got_counts_whatever_the_sample_was(self):
         """Cut short or not: it is the text that is looked at."""
         vote = Vote(1, key="number")
         behind = running(ScriptedSampler(["a"]), vote)
         single = Sample(index=0, value="It is 3", finish_reason="length")
-        assert behind.changed(single, result_of(["3"], vote)) is False
+        assert run_virtual(behind.changed(single, result_of(["3"], vote))) is False
 
 
 class TestScores:

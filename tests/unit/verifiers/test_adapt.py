@@ -30,6 +30,13 @@ def test_a_verifier_passes_through():
     assert isinstance(wrapped, Verifier)
 
 
+def test_the_class_of_a_verifier_was_to_be_called():
+    """Another class is a callable like any: `bool` says whether there is anything."""
+    with pytest.raises(UsageError, match=r"make one of the class: ExactMatch\(\.\.\.\)"):
+        as_verifier(ExactMatch)
+    assert as_verifier(bool).name == "bool"
+
+
 @pytest.mark.parametrize(
     ("said", "outcome", "score"),
     [

@@ -195,6 +195,8 @@ def test_it_is_an_inexact_verifier_of_one_call():
     ("parameter", "settings"),
     [
         ("rubric", {"rubric": " "}),
+        ("reference", {"reference": " "}),
+        ("repeats", {"repeats": 0}),
         ("scale", {"scale": (5, 5)}),
         ("sampler", {"sampler": "gpt-5"}),
     ],
@@ -203,3 +205,72 @@ def test_mistakes_are_found_at_construction(parameter: str, settings: dict[str, 
     """Before anything is paid for."""
     with pytest.raises(UsageError, match=f"^{parameter}="):
         Judge(**({"sampler": len, "rubric": RUBRIC} | settings))  # type: ignore[arg-type]
+
+
+class TestReference:
+    """A right answer to compare with."""
+
+    async def test_it_is_data_in_the_prompt(self):
+        """A text, or a function of the prompt."""
+        for reference in ("it is 391", {"p": "it is 391"}.get):
+            verdict, asked = await judge(GOOD, reference=reference)
+            assert verdict.score == 0.7
+            assert '"it is 391"' in str(asked)
+            assert "taking the reference for a right answer" in str(asked)
+
+    async def test_without_one_the_rubric_does_not_speak_of_it(self):
+        """As before."""
+        assert "taking the reference" not in str((await judge(GOOD))[1])
+
+    async def test_where_none_is_known_the_judge_is_not_asked(self):
+        """There is nothing to compare with."""
+        verifier = Judge(pytest.fail, rubric=RUBRIC, reference={}.get)
+        verdict = await verifier(Sample(index=4, value="x"), prompt="p")
+        assert (verdict.outcome, verdict.score) == ("not_applicable", None)
+
+    @pytest.mark.parametrize("reference", [{}.__getitem__, lambda _: 391])
+    async def test_a_function_that_fails_is_the_callers_mistake(self, reference: object):
+        """It is named."""
+        with pytest.raises(UsageError, match=r"^reference="):
+            await judge(GOOD, reference=reference)
+
+
+class TestRepeats:
+    """Several calls per verdict."""
+
+    @staticmethod
+    async def verdict(*replies: object) -> Verdict:
+        script = iter(replies)
+
+        async def model(_: object) -> object:
+            reply = next(script)
+            if isinstance(reply, Exception):
+                raise reply
+            return reply
+
+        verifier = Judge(model, rubric=RUBRIC, repeats=len(replies))
+        assert verifier.calls == len(replies)
+        return await verifier(Sample(index=4, value="x"), prompt="p")
+
+    async def test_the_median_counts(self):
+        """One that is far off does not move it; the reason is of the nearest."""
+        verdict = await self.verdict(
+            '{"score": 10, "reason": "far"}', '{"score": 2, "reason": "near"}', '{"score": 1}'
+        )
+        assert (verdict.score, verdict.feedback) == (0.2, "near")
+
+    async def test_what_cannot_be_read_is_left_out(self):
+        """Or fails, as long as one grade is there."""
+        verdict = await self.verdict("?", ConnectionError(), '{"score": 4}')
+        assert (verdict.outcome, verdict.score) == ("scored", 0.4)
+
+    async def test_none_at_all_is_an_error(self):
+        """Raised, if one was raised."""
+        assert (await self.verdict("?", "?")).outcome == "error"
+        with pytest.raises(ConnectionError):
+            await self.verdict("?", ConnectionError())
+
+    async def test_a_mistake_of_the_caller_goes_before_a_failure(self):
+        """It is the one that can be mended."""
+        with pytest.raises(UsageError):
+            await self.verdict(ConnectionError(), UsageError("options", 1, "leave them out"))

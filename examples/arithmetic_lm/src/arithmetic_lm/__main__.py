@@ -21,13 +21,17 @@ def _parser() -> argparse.ArgumentParser:
 
     ask = commands.add_parser("ask", help="answer a question")
     ask.add_argument("question")
+    ask.add_argument("--model", default="small", help="small, skilled or tiny")
+    ask.add_argument("--effort", choices=("low", "medium", "high"), default="medium")
     ask.add_argument("--temperature", type=float, default=0.8)
     ask.add_argument("--seed", type=int)
     ask.add_argument("-n", type=int, default=1, help="number of samples")
 
     bench = commands.add_parser("bench", help="print accuracy per class, and speed")
+    bench.add_argument("--model", default="small", help="small, skilled or tiny")
+    bench.add_argument("--skills", action="store_true", help="check, revise, effort, value head")
     bench.add_argument("--questions", type=int, default=400)
-    bench.add_argument("--samples", type=int, default=16, help="per question; 16 or a multiple")
+    bench.add_argument("--samples", type=int, help="per question; 16, or 8 for --skills")
     bench.add_argument("--temperature", type=float, default=0.8)
     bench.add_argument("--seed", type=int, default=0)
 
@@ -45,31 +49,46 @@ def _ask(given: argparse.Namespace) -> int:
     from .assistant import Assistant
     from .options import Options
 
-    options = Options(temperature=given.temperature, seed=given.seed)
-    replies = Assistant().replies_sync(given.question, options, given.n)
+    options = Options(temperature=given.temperature, seed=given.seed, effort=given.effort)
+    replies = Assistant(model=given.model).replies_sync(given.question, options, given.n)
     print("\n\n".join(reply.text for reply in replies))
     return 0
 
 
 def _bench(given: argparse.Namespace) -> int:
-    from .bench import measure, rows, table, tokens_per_second
-    from .engine import shared_engine
+    from .bench import families_of, measure, rows, table, tokens_per_second
+    from .engine import shared_engine, size_of
 
-    engine = shared_engine()
+    if given.skills:
+        return _bench_skills(given)
+    engine, samples = shared_engine(size_of(given.model)), given.samples or 16
     measured = measure(
         engine,
         given.questions,
-        given.samples,
+        samples,
         temperature=given.temperature,
         seed=given.seed,
+        families=families_of(engine.model),
     )
-    print(
-        f"{given.questions} test questions, the classes in equal numbers; {given.samples} samples"
-    )
+    print(f"{given.questions} test questions, the classes in equal numbers; {samples} samples")
     print(f"each at temperature {given.temperature}, seed {given.seed}. In band: single-sample")
     print("accuracy of 20 to 80 %. Wrong mode: the most frequent answer is wrong.\n")
     print(table(rows(measured)))
     print(f"\n{tokens_per_second(engine):,.0f} tokens/s at 16 streams")
+    return 0
+
+
+def _bench_skills(given: argparse.Namespace) -> int:
+    from .engine import shared_engine, size_of
+    from .skill_bench import measure_skills
+
+    size = "skilled" if given.model == "small" else size_of(given.model)
+    samples = given.samples or 8
+    report = measure_skills(shared_engine(size), given.questions, samples, seed=given.seed)
+    print(f"{given.questions} test questions, the classes in equal numbers; {samples} drafts each")
+    print(f"at temperature 0.8, seed {given.seed}. In brackets: 95 % interval, bootstrap over")
+    print("questions.\n")
+    print("\n".join(report.lines()))
     return 0
 
 

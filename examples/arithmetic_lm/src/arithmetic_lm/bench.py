@@ -10,7 +10,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 
 from .engine import Engine, Generated, Request
-from .problems import FAMILIES, Problem, Split, final_answer, problems
+from .model import Model
+from .problems import ALL_FAMILIES, FAMILIES, Problem, Split, problems
 
 VOTES = 16
 """Samples of majority@16 and pass@16."""
@@ -82,6 +83,11 @@ class Row:
     tokens: float
 
 
+def families_of(model: Model) -> tuple[str, ...]:
+    """Return the names of the families that a model has learnt."""
+    return tuple(ALL_FAMILIES if model.vocabulary.has_words else FAMILIES)
+
+
 def vote(answers: Sequence[str | None]) -> str | None:
     """Return the most frequent answer, the earliest of equals; texts without one do not vote."""
     counts = Counter(answer for answer in answers if answer is not None)
@@ -96,8 +102,9 @@ def measure(
     temperature: float = 0.8,
     seed: int = 0,
     split: Split = "test",
+    families: tuple[str, ...] = tuple(FAMILIES),
 ) -> list[Question]:
-    """Sample answers to problems of all families, in equal numbers.
+    """Sample answers to problems of several families, in equal numbers.
 
     Args:
         engine: Writes the samples.
@@ -106,8 +113,9 @@ def measure(
         temperature: Sampling temperature.
         seed: Draws the problems and seeds the samples.
         split: Which problems.
+        families: Names of the families.
     """
-    asked = problems(questions, split=split, seed=seed)
+    asked = problems(questions, split=split, seed=seed, families=families)
     pending = [
         [engine.submit(_request(engine, p, temperature, (seed, i))) for i in range(samples)]
         for p in asked
@@ -122,7 +130,7 @@ def _request(engine: Engine, problem: Problem, heat: float, seed: tuple[int, ...
 
 def _collect(engine: Engine, problem: Problem, futures: list[Future[Generated]]) -> Question:
     texts = [engine.model.vocabulary.decode(f.result().tokens) for f in futures]
-    return Question(problem, tuple(map(final_answer, texts)), sum(map(len, texts)))
+    return Question(problem, tuple(map(problem.answer_in, texts)), sum(map(len, texts)))
 
 
 def rows(measured: Sequence[Question]) -> list[Row]:
@@ -130,9 +138,10 @@ def rows(measured: Sequence[Question]) -> list[Row]:
 
     Families have equal numbers of questions, so the last two rows weigh them equally.
     """
-    odd = {name for name, family in FAMILIES.items() if family.is_misconception}
+    odd = {name for name, family in ALL_FAMILIES.items() if family.is_misconception}
     plain = [q for q in measured if q.problem.family not in odd]
-    classes = [_row(name, [q for q in measured if q.problem.family == name]) for name in FAMILIES]
+    names = dict.fromkeys(q.problem.family for q in measured)
+    classes = [_row(name, [q for q in measured if q.problem.family == name]) for name in names]
     return [*classes, _row("all", measured), _row(f"all but {', '.join(odd)}", plain)]
 
 

@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from .model import Cache, Floats, Model, load_model, log_softmax
+from .model import WEIGHTS, Cache, Floats, Model, load_model, log_softmax
 
 FinishReason = Literal["stop", "length"]
 Alternatives = tuple[tuple[int, float], ...]
@@ -25,6 +25,7 @@ OnToken = Callable[[int, float, Alternatives], None]
 
 _IDLE_SECONDS = 2.0
 _PREFIXES = 256
+_PREFIX_TOKENS = 8192
 
 
 @dataclass(frozen=True)
@@ -136,6 +137,7 @@ class Engine:
         self._cache: Cache = self.model.cache(slots)
         self._logits: Floats = np.zeros((slots, len(self.model.vocabulary)), np.float32)
         self._prefixes: OrderedDict[tuple[int, ...], tuple[Floats, Floats, Floats]] = OrderedDict()
+        self._prefix_tokens = 0
         tokens = self.model.vocabulary.tokens
         self._characters = [t if len(t) == 1 else "" for t in tokens]
         self._writable = len(tokens) - len(self.model.vocabulary.silent)
@@ -208,8 +210,10 @@ class Engine:
         if prompt not in self._prefixes:
             logits, keys, values = self.model.forward(np.array([prompt]))
             self._prefixes[prompt] = logits[0, -1], keys[:, 0], values[:, 0]
-            if len(self._prefixes) > _PREFIXES:
-                self._prefixes.popitem(last=False)
+            self._prefix_tokens += len(prompt)
+            while len(self._prefixes) > _PREFIXES or self._prefix_tokens > _PREFIX_TOKENS:
+                oldest, _ = self._prefixes.popitem(last=False)
+                self._prefix_tokens -= len(oldest)
         self._prefixes.move_to_end(prompt)
         self._logits[slot], keys, values = self._prefixes[prompt]
         self._cache.keys[:, slot, :, :, : len(prompt)] = keys
@@ -302,7 +306,37 @@ def _most_probable(table: Floats, wanted: Sequence[int]) -> list[Alternatives]:
     return [tuple(zip(numbers[:k], logs[:k], strict=True)) for numbers, logs, k in rows]
 
 
-@functools.cache
+NAME = "arithmetic-lm"
+"""What `small` is called at every door; the other models have their size behind it."""
+
+
+def name_of(size: str) -> str:
+    """Return what a model is called at the doors: ``"arithmetic-lm-skilled"`` for `skilled`."""
+    return NAME if size == "small" else f"{NAME}-{size}"
+
+
+def size_of(model: str) -> str:
+    """Return the name of a model's weights from either name of it.
+
+    Raises:
+        ValueError: There is no such model.
+    """
+    names = {name_of(size): size for size in sizes()} | {size: size for size in sizes()}
+    if model not in names:
+        raise ValueError(f"no model {model!r}: there are {', '.join(sizes())}")
+    return names[model]
+
+
+def sizes() -> list[str]:
+    """Return the names of the weights that are shipped."""
+    return sorted(path.stem for path in WEIGHTS.glob("*.npz") if path.stem.isalpha())
+
+
 def shared_engine(size: str = "small") -> Engine:
     """Return the engine that every door of this process shares, so that calls batch together."""
+    return _engine_of(size)
+
+
+@functools.cache
+def _engine_of(size: str) -> Engine:  # so that a default and its name share one entry
     return Engine(load_model(size))

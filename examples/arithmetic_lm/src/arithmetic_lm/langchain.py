@@ -16,38 +16,45 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
+from .asking import Turn
 from .assistant import Assistant, Reply, Token
-from .options import DEFAULT_TEMPERATURE, Options, options_from
+from .options import DEFAULT_TEMPERATURE, Effort, Options, options_from
 
 # LangChain's own signatures hold `Any`: this door has to repeat them.
 
 
 class ArithmeticChatModel(BaseChatModel):
-    """The shared model as a LangChain chat model.
+    """A shared model as a LangChain chat model.
 
-    ``bind(temperature=, seed=, max_tokens=, stop=, top_logprobs=, n=)`` is honoured. The question
-    is the first expression in the last human message, or in the last message if there is none.
+    ``bind(temperature=, seed=, max_tokens=, stop=, top_logprobs=, effort=, n=)`` is honoured, and
+    ``reasoning_effort=`` as another name of ``effort``. The question is the first expression in the
+    last human message, or in the last message if there is none. A model with skills takes a human
+    message behind a draft of its own as feedback, and revises the draft.
 
     Args:
+        model: Which model: ``"small"``, ``"skilled"`` or ``"tiny"``.
         temperature: 0 is greedy; 1 samples the model's own distribution.
         max_tokens: Most tokens of a reply; None leaves it to the context.
         seed: Makes replies repeatable; None takes fresh entropy.
         top_logprobs: How many of the most probable tokens to report at each position.
+        effort: How much to write; see `Options`.
     """
 
+    model: str = "small"
     temperature: float = DEFAULT_TEMPERATURE
     max_tokens: int | None = None
     seed: int | None = None
     top_logprobs: int = 0
+    effort: Effort = "medium"
 
     @cached_property
     def _assistant(self) -> Assistant:
-        return Assistant()
+        return Assistant(model=self.model)
 
     @property
     def model_name(self) -> str:
         """Name the model goes by."""
-        return "arithmetic-lm"
+        return self._assistant.name
 
     @property
     def _llm_type(self) -> str:
@@ -56,7 +63,7 @@ class ArithmeticChatModel(BaseChatModel):
     @property
     def _identifying_params(self) -> dict[str, Any]:
         fields = {"temperature": self.temperature, "max_tokens": self.max_tokens}
-        more = {"seed": self.seed, "top_logprobs": self.top_logprobs}
+        more = {"seed": self.seed, "top_logprobs": self.top_logprobs, "effort": self.effort}
         return {"model_name": self.model_name, **fields, **more}
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
@@ -80,6 +87,7 @@ class ArithmeticChatModel(BaseChatModel):
             "seed": self.seed,
             "stop": stop,
             "top_logprobs": self.top_logprobs,
+            "effort": kwargs.get("reasoning_effort") or self.effort,
         }
         bound = {key: kwargs[key] for key in given if kwargs.get(key) is not None}
         return options_from({**given, **bound})
@@ -91,7 +99,7 @@ class ArithmeticChatModel(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        prompt, options = _question(messages), self._options(stop, kwargs)
+        prompt, options = _turns(messages), self._options(stop, kwargs)
         if (count := int(kwargs.get("n") or 1)) == 1:
             return self._result([self._assistant.reply_sync(prompt, options)])
         return self._result(self._assistant.replies_sync(prompt, options, count))
@@ -103,7 +111,7 @@ class ArithmeticChatModel(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        prompt, options = _question(messages), self._options(stop, kwargs)
+        prompt, options = _turns(messages), self._options(stop, kwargs)
         count = int(kwargs.get("n") or 1)
         replies = (self._assistant.reply(prompt, options, index=i) for i in range(count))
         return self._result(await asyncio.gather(*replies))
@@ -116,7 +124,7 @@ class ArithmeticChatModel(BaseChatModel):
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
         options = self._options(stop, kwargs)
-        for item in self._assistant.stream_sync(_question(messages), options):
+        for item in self._assistant.stream_sync(_turns(messages), options):
             chunk = self._chunk(item)
             if run_manager is not None and isinstance(item, Token):
                 run_manager.on_llm_new_token(item.text, chunk=chunk)
@@ -130,7 +138,7 @@ class ArithmeticChatModel(BaseChatModel):
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
         options = self._options(stop, kwargs)
-        async for item in self._assistant.stream(_question(messages), options):
+        async for item in self._assistant.stream(_turns(messages), options):
             chunk = self._chunk(item)
             if run_manager is not None and isinstance(item, Token):
                 await run_manager.on_llm_new_token(item.text, chunk=chunk)
@@ -194,9 +202,11 @@ class ArithmeticChatModel(BaseChatModel):
         )
 
 
-def _question(messages: Sequence[BaseMessage]) -> str:
-    human = [message for message in messages if message.type == "human"]
-    return (human or list(messages))[-1].text
+_ROLES = {"human": "user", "ai": "assistant"}
+
+
+def _turns(messages: Sequence[BaseMessage]) -> list[Turn]:
+    return [Turn(_ROLES.get(message.type, message.type), message.text) for message in messages]
 
 
 def _usage(read: int, written: int) -> UsageMetadata:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import cast
+from typing import Literal, cast, get_args
+
+Effort = Literal["low", "medium", "high"]
+"""How much is written: the answer at once, the working, or the working with a re-check."""
 
 DEFAULT_TEMPERATURE = 0.8
 
@@ -19,7 +22,8 @@ class Options:
         max_tokens: Most tokens of the reply; None leaves it to the context.
         stop: Texts that end the reply and are not part of it.
         top_logprobs: How many of the most probable tokens to report at each position, up to 20,
-            which is all that the shipped model can write.
+            which is all that `small` can write.
+        effort: How much to write; other than "medium" only for models that have learnt it.
     """
 
     temperature: float = DEFAULT_TEMPERATURE
@@ -27,6 +31,7 @@ class Options:
     max_tokens: int | None = None
     stop: tuple[str, ...] = ()
     top_logprobs: int = 0
+    effort: Effort = "medium"
 
     def __post_init__(self) -> None:
         if not 0 <= self.temperature < float("inf"):
@@ -35,6 +40,8 @@ class Options:
             raise ValueError(f"max_tokens must be at least 1, not {self.max_tokens}")
         if not 0 <= self.top_logprobs <= 20:
             raise ValueError(f"top_logprobs must be 0 to 20, not {self.top_logprobs}")
+        if self.effort not in get_args(Effort):
+            raise ValueError(f"effort must be low, medium or high, not {self.effort!r}")
 
 
 def options_from(given: Mapping[str, object]) -> Options:
@@ -56,7 +63,8 @@ def options_from(given: Mapping[str, object]) -> Options:
     top = given.get("top_logprobs") or 0
     if isinstance(top, bool) or not isinstance(top, int):
         raise ValueError(f"top_logprobs must be an integer, not {top!r}")
-    return Options(float(temperature), seed, max_tokens, _stops(stop), top)
+    effort = cast("Effort", given.get("effort") or "medium")
+    return Options(float(temperature), seed, max_tokens, _stops(stop), top, effort)
 
 
 def _stops(stop: object) -> tuple[str, ...]:

@@ -9,6 +9,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from .countdown import (
+    countdown_fault,
+    draw_countdown,
+    read_countdown,
+    work_countdown,
+)
+from .price import Fault, draw_price_list, price_fault, read_price_list, work_price_list
+
 Split = Literal["train", "validation", "test"]
 
 
@@ -19,16 +27,23 @@ class Problem:
     Args:
         family: Name of the family it was drawn from.
         question: The expression, such as ``"37*8+56"``.
-        answer: The exact value.
+        answer: The exact value; the target of a countdown.
     """
 
     family: str
     question: str
     answer: int
 
+    def answer_in(self, text: str) -> str | None:
+        """Return what a text answers: a number, and of a countdown its operations as well."""
+        number = final_answer(text)
+        return number if number is None or self.family != "countdown" else settled(text)
+
     def is_right(self, answer: str | None) -> bool:
-        """Tell whether a written answer is exactly the right number."""
-        return answer is not None and answer == str(self.answer)
+        """Tell whether an answer is exactly right: the number, or a countdown's operations."""
+        if answer is None or self.family != "countdown":
+            return answer == str(self.answer)
+        return countdown_fault(self.question, answer) is None
 
 
 @dataclass(frozen=True)
@@ -91,6 +106,13 @@ FAMILIES: dict[str, Family] = {
         Family("precedence", 0, _precedence, left_to_right=0.6),
     )
 }
+"""The sums by name: all that `small` knows."""
+
+ALL_FAMILIES: dict[str, Family] = {
+    **FAMILIES,
+    "price": Family("price", 2, draw_price_list, weight=2.4),
+    "countdown": Family("countdown", 3, draw_countdown, weight=2.2),
+}
 """All families by name. Adding one is one entry here, and training again."""
 
 SLIPS = 0.13
@@ -133,11 +155,82 @@ def problems(
     rng = random.Random(f"{seed}/{split}")
     found: dict[str, Problem] = {}
     while len(found) < count:
-        family = FAMILIES[families[len(found) % len(families)]]
+        family = ALL_FAMILIES[families[len(found) % len(families)]]
         question = draw(family, split, rng)
         if question not in found:
-            found[question] = Problem(family.name, question, evaluate(question))
+            found[question] = Problem(family.name, question, answer_to(question))
     return list(found.values())
+
+
+def answer_to(question: str) -> int:
+    """Return the exact answer to a question of any family.
+
+    Raises:
+        ValueError: It is no question of a family, or a countdown without a solution.
+    """
+    return int(solution(question)[-1].removeprefix("A:"))
+
+
+def solution(question: str) -> list[str]:
+    """Return the lines of an exact solution of a question of any family.
+
+    Raises:
+        ValueError: It is no question of a family, or a countdown without a solution.
+    """
+    if read_countdown(question):
+        return work_countdown(question)
+    return work_price_list(question) if read_price_list(question) else work(question)
+
+
+def first_fault(question: str, text: str) -> Fault | None:
+    """Return the first line of a draft that is wrong, and why; None if the draft is right.
+
+    Sums are compared with the exact solution line by line, price lists with the list, countdowns
+    with the rules. A draft that is only an answer is judged by it.
+
+    Args:
+        question: A question of any family.
+        text: A draft, with or without a re-check.
+
+    Raises:
+        ValueError: It is no question of a family.
+    """
+    text = settled(text)
+    if read_countdown(question):
+        return countdown_fault(question, text)
+    return price_fault(question, text) if read_price_list(question) else _sum_fault(question, text)
+
+
+def _sum_fault(question: str, text: str) -> Fault | None:
+    exact, lines = work(question), text.splitlines()
+    if len(lines) == 1 and lines[0].startswith("A:"):
+        exact = exact[-1:]
+    for number, (line, wanted) in enumerate(zip(lines, exact, strict=False), 1):
+        if line == wanted:
+            continue
+        asked, _, value = line.partition("=")
+        slipped = wanted.startswith(f"{asked}=") and value
+        reason = f"{asked} is not {value}" if slipped else "this is not the next step"
+        return Fault(number, f"`{line}`: {reason}")
+    if len(lines) == len(exact):
+        return None
+    at = min(len(lines), len(exact)) + 1
+    return Fault(at, "there is no answer line" if len(lines) < len(exact) else "text after it")
+
+
+def settled(text: str) -> str:
+    r"""Return a solution as its re-check left it, without the re-check.
+
+    >>> settled("37*8=297\n297+56=353\n?1\n37*8=296\n296+56=352\nA:352")
+    '37*8=296\n296+56=352\nA:352'
+    """
+    lines = text.rstrip().splitlines()
+    at = next((i for i, line in enumerate(lines) if line.startswith("?")), None)
+    if at is None:
+        return "\n".join(lines)
+    again = lines[at][1:]
+    kept = min(int(again) - 1, at) if re.fullmatch(r"[1-9]", again) else at
+    return "\n".join(lines[:kept] + lines[at + 1 :])
 
 
 def evaluate(expression: str) -> int:

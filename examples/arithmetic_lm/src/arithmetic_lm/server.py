@@ -14,7 +14,7 @@ from typing import Self
 from aiohttp import web
 
 from .assistant import Assistant, Reply, Token
-from .engine import Engine
+from .engine import NAME, Engine, name_of, shared_engine, size_of, sizes
 from .faults import Fault, Faults
 from .wire import (
     JSON,
@@ -28,7 +28,7 @@ from .wire import (
     usage_of,
 )
 
-MODEL = "arithmetic-lm"
+MODEL = NAME
 ReplyTo = Callable[[str, int], str]
 """Makes a reply's text from the prompt and the number of the request."""
 
@@ -67,6 +67,7 @@ class _Job:
     request: web.Request
     record: Record
     asked: ChatRequest
+    assistant: Assistant | None
     id: str = field(default_factory=lambda: f"chatcmpl-{uuid.uuid4().hex}")
     created: int = field(default_factory=lambda: int(time.time()))
 
@@ -85,7 +86,7 @@ class ArithmeticServer:
     Args:
         faults: Delays and faults.
         port: Port to listen on; 0 takes a free one.
-        engine: Writes the replies; None takes the one this process shares.
+        engine: Writes the replies of `arithmetic-lm`; None takes the one this process shares.
         reply: Makes the replies instead of the model, for measurements of a client alone.
     """
 
@@ -100,7 +101,7 @@ class ArithmeticServer:
         self.faults = faults or Faults()
         self.log: list[Record] = []
         self._port = port
-        self._assistant = Assistant(engine) if reply is None else None
+        self._engine = engine
         self._reply = reply
         self._runner: web.AppRunner | None = None
         self._started = time.monotonic()
@@ -159,8 +160,21 @@ class ArithmeticServer:
             loop.close()
 
     async def _models(self, request: web.Request) -> web.Response:
-        card: JSON = {"id": MODEL, "object": "model", "created": 0, "owned_by": "local"}
-        return web.json_response({"object": "list", "data": [card]})
+        card: JSON = {"object": "model", "created": 0, "owned_by": "local"}
+        cards = [{"id": name, **card} for name in self._names()]
+        return web.json_response({"object": "list", "data": cards})
+
+    def _names(self) -> list[str]:
+        """Return the names of the models, `arithmetic-lm` first."""
+        return sorted(map(name_of, sizes()))
+
+    def _assistant(self, model: str) -> Assistant | None:
+        """Return who answers as `model`; None if `reply` does."""
+        if self._reply is not None:
+            return None
+        if model == MODEL:
+            return Assistant(self._engine)
+        return Assistant(shared_engine(size_of(model)))
 
     async def _complete(self, request: web.Request) -> web.StreamResponse:
         record = Record(len(self.log) + 1, time.monotonic() - self._started)
@@ -181,12 +195,18 @@ class ArithmeticServer:
             record.finished = time.monotonic() - self._started
 
     async def _answer(self, request: web.Request, record: Record) -> web.StreamResponse:
-        asked = read_request(await request.text(), (MODEL,))
+        asked = read_request(await request.text(), self._names())
+        assistant = self._assistant(asked.model)
+        if assistant is not None:
+            try:
+                assistant.check(asked.options)
+            except ValueError as error:
+                raise BadRequest(str(error)) from None
         record.n, record.stream = asked.n, asked.stream
         await asyncio.sleep(self.faults.delay(record.index))
         if record.fault is not None:
             return await self._fail(request, record, record.fault)
-        job = _Job(request, record, asked)
+        job = _Job(request, record, asked, assistant)
         return await (self._stream(job) if asked.stream else self._whole(job))
 
     async def _fail(self, request: web.Request, record: Record, fault: Fault) -> web.StreamResponse:
@@ -213,12 +233,12 @@ class ArithmeticServer:
 
     async def _whole(self, job: _Job) -> web.Response:
         asked = job.asked
-        if self._assistant is None:
+        if job.assistant is None:
             replies = [self._scripted(job)] * asked.n
         else:
-            one = self._assistant.reply
+            one = job.assistant.reply
             replies = await asyncio.gather(
-                *(one(asked.prompt, asked.options, index=i) for i in range(asked.n))
+                *(one(asked.turns, asked.options, index=i) for i in range(asked.n))
             )
         job.record.status = 200
         job.record.output_tokens = sum(reply.output_tokens for reply in replies)
@@ -261,13 +281,13 @@ class ArithmeticServer:
         asked, items = job.asked, asyncio.Queue[tuple[int, Token | Reply | Exception]]()
 
         async def pump(index: int) -> None:
-            if self._assistant is None:
+            if job.assistant is None:
                 reply = self._scripted(job)
                 for item in (*reply.tokens, reply):
                     items.put_nowait((index, item))
                 return
             try:
-                async for item in self._assistant.stream(asked.prompt, asked.options, index=index):
+                async for item in job.assistant.stream(asked.turns, asked.options, index=index):
                     items.put_nowait((index, item))
             except Exception as error:
                 items.put_nowait((index, error))

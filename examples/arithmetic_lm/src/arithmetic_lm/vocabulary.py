@@ -9,6 +9,15 @@ PAD, END, SOLVE = "<pad>", "<end>", "<solve>"
 CONTROL = (PAD, END, SOLVE)
 CHARACTERS = "\n0123456789+-*=()A:"
 
+LOW, HIGH, CHECK, REVISE = "<low>", "<high>", "<check>", "<revise>"
+SKILLS = (LOW, HIGH, CHECK, REVISE)
+MORE_CHARACTERS = " >?!abcefghiklmnoprtuw"
+SOLVING_TOKENS = CONTROL + tuple(CHARACTERS + MORE_CHARACTERS)
+"""The tokens of a model that knows all families: words of price lists as well."""
+
+SKILLED_TOKENS = CONTROL + SKILLS + tuple(CHARACTERS + MORE_CHARACTERS)
+"""The tokens of a model that knows all families, and has skills."""
+
 
 @dataclass(frozen=True)
 class Vocabulary:
@@ -58,9 +67,23 @@ class Vocabulary:
         """Return the text of token `numbers`, leaving control tokens out."""
         return "".join(t for t in map(self.tokens.__getitem__, numbers) if len(t) == 1)
 
-    def prompt(self, expression: str) -> list[int]:
-        """Return what the model reads for an expression such as ``"37*8+56"``."""
-        return self.encode(f"{expression}=\n", skill=SOLVE)
+    def prompt(self, expression: str, *, skill: str = SOLVE) -> list[int]:
+        """Return what the model reads for an expression such as ``"37*8+56"``.
+
+        Raises:
+            KeyError: The model has no such skill, or a character is not in the table.
+        """
+        return self.encode(f"{expression}=\n", skill=skill)
+
+    @property
+    def has_skills(self) -> bool:
+        """Whether there are tokens to ask for checks, revisions and efforts."""
+        return set(SKILLS) <= set(self.tokens)
+
+    @property
+    def has_words(self) -> bool:
+        """Whether the questions of all families can be written."""
+        return self.knows(MORE_CHARACTERS)
 
     def knows(self, text: str) -> bool:
         """Tell whether every character of `text` is in the table."""

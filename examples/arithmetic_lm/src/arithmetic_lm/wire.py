@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from .assistant import Reply, Token
+from .asking import Turn
+from .assistant import Reply, Token, last_of
 from .options import DEFAULT_TEMPERATURE, Options, options_from
 
 JSON = dict[str, object]
@@ -42,6 +43,7 @@ class ChatRequest:
 
     Args:
         prompt: Text of the last user message.
+        turns: All messages.
         options: How to sample.
         n: Number of choices.
         model: The model asked for.
@@ -51,6 +53,7 @@ class ChatRequest:
     """
 
     prompt: str
+    turns: tuple[Turn, ...]
     options: Options
     n: int
     model: str
@@ -80,8 +83,10 @@ def read_request(text: str, models: Sequence[str]) -> ChatRequest:
     n = 1 if n is None else n
     if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= 128:
         raise BadRequest(f"'n' must be an integer from 1 to 128, not {n!r}")
+    turns = _turns(body.get("messages"))
     return ChatRequest(
-        prompt=_prompt(body.get("messages")),
+        prompt=last_of(turns),
+        turns=turns,
         options=_options(body),
         n=n,
         model=model,
@@ -109,6 +114,7 @@ def _options(body: Mapping[str, object]) -> Options:
         "seed": body.get("seed"),
         "stop": body.get("stop"),
         "top_logprobs": body.get("top_logprobs"),
+        "effort": body.get("reasoning_effort"),
     }
     if given["top_logprobs"] and not body.get("logprobs"):
         raise BadRequest("'top_logprobs' needs 'logprobs' to be true")
@@ -118,19 +124,23 @@ def _options(body: Mapping[str, object]) -> Options:
         raise BadRequest(str(error)) from None
 
 
-def _prompt(messages: object) -> str:
-    """Return the text of the last user message."""
+def _turns(messages: object) -> tuple[Turn, ...]:
     if not isinstance(messages, list) or not messages:
         raise BadRequest("'messages' must be a list of at least one message")
     listed = [_mapping(message, "a message") for message in cast("list[object]", messages)]
-    asked = [message for message in listed if message.get("role") == "user"] or listed
-    content = asked[-1].get("content")
+    return tuple(Turn(str(message.get("role")), _text(message)) for message in listed)
+
+
+def _text(message: Mapping[str, object]) -> str:
+    content = message.get("content")
     if isinstance(content, list):
         parts = [_mapping(part, "a content part") for part in cast("list[object]", content)]
         content = "".join(str(part.get("text", "")) for part in parts)
-    if not isinstance(content, str):
-        raise BadRequest("the content of a message must be a text")
-    return content
+    if isinstance(content, str):
+        return content
+    if message.get("role") == "assistant":  # a turn that called a tool has no text
+        return ""
+    raise BadRequest("the content of a message must be a text")
 
 
 def error_body(message: str, *, kind: str, code: str | None = None) -> JSON:

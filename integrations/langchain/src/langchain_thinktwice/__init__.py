@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from langchain_thinktwice.prompting import RunnablePrompting
+from langchain_thinktwice.repairs import critique_repair, tool_check
 from langchain_thinktwice.runnable import StrategyRunnable
 from langchain_thinktwice.settings import Settings, WithResult
 from langchain_thinktwice.verifiers import RunnableRetriever, RunnableSampler, RunnableVerifier
@@ -17,6 +18,8 @@ __all__ = [
     "StrategyRunnable",
     "WithResult",
     "best_of_n",
+    "critique_repair",
+    "tool_check",
     "vote",
     "with_strategy",
 ]

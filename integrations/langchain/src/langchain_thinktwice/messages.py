@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from langchain_core.messages import AIMessage, BaseMessage
 
 from langchain_thinktwice.logprobs import NO_LOGPROBS, Logprobs, logprobs
-from thinktwice.answers import canonical_json, default_key, fold, text_in
+from thinktwice.answers import canonical_json, default_key, fold, text_in, with_text
 from thinktwice.sample import finish_meaning
 
 if TYPE_CHECKING:
@@ -43,6 +43,12 @@ def _(value: BaseMessage) -> Hashable | None:
 @text_in.register
 def _(value: BaseMessage) -> str:
     return str(value.text)
+
+
+@with_text.register
+def _(value: BaseMessage, text: str) -> BaseMessage | None:
+    """A copy; none of a message in parts, of which nobody can tell which part changed."""
+    return value.model_copy(update={"content": text}) if isinstance(value.content, str) else None
 
 
 @dataclass(frozen=True)

@@ -51,18 +51,18 @@ class RunnablePrompting:
     bound: AnyRunnable
 
     def revise(self, prompt: Any, draft: object, feedback: str) -> Any:  # noqa: ANN401
-        """The input that asks for a better answer than the draft.
+        """The input that asks for a better answer than the draft; without one if that is None.
 
         Raises:
             UsageError: The input has no place for feedback.
         """
-        turns = [AIMessage(_text(draft)), HumanMessage(feedback)]
+        shown = None if draft is None else _text(draft)
         if isinstance(prompt, Mapping):
             known = cast("Mapping[str, Any]", prompt)
-            return {**known, **self._filled(known, turns)}
+            return {**known, **self._filled(known, shown, feedback)}
         if isinstance(prompt, str) and not _is_chat(first_step(self.bound)):
-            return TextPrompting().revise(prompt, _text(draft), feedback)
-        return _continued(prompt, turns)
+            return TextPrompting().revise(prompt, shown, feedback)
+        return _continued(prompt, _turns(shown, feedback))
 
     def extend(self, prompt: Any, partial: str) -> Any:  # noqa: ANN401
         """The input that asks to go on from a partial answer.
@@ -80,17 +80,19 @@ class RunnablePrompting:
             return {**known, MESSAGES: turns}
         return _continued(prompt, [AIMessage(partial)])
 
-    def _filled(self, prompt: Mapping[str, Any], turns: list[BaseMessage]) -> dict[str, Any]:
+    def _filled(
+        self, prompt: Mapping[str, Any], draft: str | None, feedback: str
+    ) -> dict[str, Any]:
         """What changes in a dict."""
-        draft, feedback = (str(turn.content) for turn in turns)
-        step = first_step(self.bound)
-        places = _places(step)
-        if FEEDBACK in prompt or FEEDBACK in places:
+        step, turns = first_step(self.bound), _turns(draft, feedback)
+        places = {*prompt, *_places(step)}
+        if FEEDBACK in places:
             if _takes_messages(step, FEEDBACK):
                 return {FEEDBACK: [*prompt.get(FEEDBACK, ()), *turns]}
-            if DRAFT in prompt or DRAFT in places:
-                return {DRAFT: draft, FEEDBACK: feedback}
-            return {FEEDBACK: f"Draft:\n{draft}\n\nFeedback:\n{feedback}"}
+            if DRAFT in places:
+                return {DRAFT: draft or "", FEEDBACK: feedback}
+            before = "" if draft is None else f"Draft:\n{draft}\n\nFeedback:\n"
+            return {FEEDBACK: before + feedback}
         last = _last_placeholder(step)
         if last is not None:
             return {last: [*prompt.get(last, ()), *turns]}
@@ -167,6 +169,11 @@ def _continued(prompt: object, turns: Sequence[BaseMessage]) -> object:
     if isinstance(prompt, Sequence):
         return [*cast("Sequence[object]", prompt), *turns]
     raise UsageError("input", type(prompt), f"it has no place for feedback: {_WAYS}")
+
+
+def _turns(draft: str | None, feedback: str) -> list[BaseMessage]:
+    said = [] if draft is None else [AIMessage(draft)]
+    return [*said, HumanMessage(feedback)]
 
 
 def _text(draft: object) -> str:

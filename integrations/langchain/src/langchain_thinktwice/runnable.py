@@ -30,7 +30,7 @@ from langchain_thinktwice.samples import (
 )
 from langchain_thinktwice.tree import walk
 from thinktwice import Budget, Limiter, Result, Strategy, UsageError, solve, solve_sync
-from thinktwice.answers import key_function
+from thinktwice.answers import awaited_key
 from thinktwice.history import History
 from thinktwice.limiter import DEFAULT_CONCURRENCY
 from thinktwice.pricing import default_prices
@@ -244,7 +244,7 @@ def _checked(fields: Mapping[str, Any]) -> Runnable[Any, Any]:
         raise UsageError("runnable", bound, "give a Runnable: a model or a chain")
     if not isinstance(strategy, Strategy):
         raise UsageError("strategy", strategy, "give a strategy such as Vote(8)")
-    key_function(strategy.key)  # which says if no key has that name
+    awaited_key(strategy.key)  # which says if no key has that name
     bound = cast("Runnable[Any, Any]", bound)
     if not fields.get("repeatable"):
         refuse_side_effects(bound, closed=(StrategyRunnable,))

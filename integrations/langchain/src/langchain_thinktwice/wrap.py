@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import is_dataclass, replace
+from copy import copy
+from dataclasses import is_dataclass
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -11,7 +12,6 @@ from typing import (
     TypeAlias,
     TypeVar,
     Unpack,
-    cast,
     overload,
 )
 
@@ -19,6 +19,7 @@ from langchain_thinktwice.settings import Counting, Launching, Settings, WithRes
 from langchain_thinktwice.shadowed import wrapped
 from langchain_thinktwice.verifiers import as_verifier
 from thinktwice import BestOfN, Settled, UsageError, Vote
+from thinktwice.answers import awaited_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping
@@ -93,7 +94,10 @@ def with_strategy(
 def _with_key(strategy: Strategy, key: Key) -> Strategy:
     if not is_dataclass(strategy):
         raise UsageError("key", key, f"set it on the strategy itself: {strategy!r} is no dataclass")
-    return cast("Strategy", replace(cast("Any", strategy), key=key))
+    awaited_key(key)  # which says if no key has that name
+    keyed = copy(strategy)
+    object.__setattr__(keyed, "key", key)  # not replace(): some take what they are made of by place
+    return keyed
 
 
 @overload
