@@ -250,6 +250,10 @@ class Drawing(Generic[P, T]):
             if _recalled():
                 raise
             return None  # the key cancelled itself
+        except UsageError:
+            if completion.value is None and not request.source.leaf:
+                return None  # what is inside has no answer, and a key need not know of that
+            raise
 
     def _attributes(self, request: Request[P, T], index: int) -> dict[str, str | int]:
         """Of the span of a sample."""
@@ -328,6 +332,7 @@ class Drawing(Generic[P, T]):
                 cost=ZERO,
                 seconds=seconds,
                 sample=index,
+                called=False,
                 error=None if error is None else status_of(error),
             )
         )

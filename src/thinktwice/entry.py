@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 Role = Literal["sample", "verify", "critique", "repair", "tool", "classify"]
-"""What a call is for; "tool" is a check that ran something of its own and called no model."""
+"""What a call is for; "tool" is a check that runs something of its own."""
 
 Status = Literal["ok", "error", "cancelled", "abandoned"]
 
@@ -31,7 +31,7 @@ class Entry:
     """One call in the ledger: of a model, or of a tool that checked a sample.
 
     Attributes:
-        role: What the call was for; "tool" called no model.
+        role: What the call was for.
         status: "ok", "error", "cancelled" (recalled in flight) or "abandoned" (could not be
             recalled; it settles late into the same entry).
         usage: Its tokens; `usage.source` says who counted.
@@ -42,6 +42,7 @@ class Entry:
         provider: Who serves it.
         sample: Index of the sample it belongs to.
         cached: Answered from a cache of the caller's.
+        called: A model was called; False where a tool ran instead.
         error: Type and status of what it raised.
     """
 
@@ -55,6 +56,7 @@ class Entry:
     provider: str | None = None
     sample: int | None = None
     cached: bool = False
+    called: bool = True
     error: str | None = None
 
     def __repr__(self) -> str:
@@ -91,7 +93,7 @@ class Total:
     def of(cls, entries: Iterable[Entry]) -> Total:
         """Add entries up."""
         kept = list(entries)
-        called = [entry for entry in kept if entry.role != "tool"]
+        called = [entry for entry in kept if entry.called]
         costs = [entry.cost for entry in called if entry.cost is not None]
         usage = called[0].usage if called else NO_USAGE
         for entry in called[1:]:

@@ -230,8 +230,8 @@ class Ledger:
         self._account.slots.extend(map(Slot, entries))
         self._account.levels.update(levels)
         for entry in entries:
-            calls = int(entry.role != "tool")
-            self._account.spent.add(Sums(calls, entry.usage.total_tokens or 0, entry.cost or ZERO))
+            tokens, cost = entry.usage.total_tokens or 0, entry.cost or ZERO
+            self._account.spent.add(Sums(int(entry.called), tokens, cost))
         self._ended = self._account.started + seconds
 
     def __repr__(self) -> str:

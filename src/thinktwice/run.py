@@ -260,7 +260,8 @@ class Run(Drawing[P, T]):
             self.exhausted = limit = self.ledger.expiring
             raise BudgetExceeded(limit) from None
         except BudgetExceeded as error:
-            self.exhausted = self.exhausted or error.limit
+            if self.ledger.bound_by(error.limit):  # not the budget of a run inside
+                self.exhausted = self.exhausted or error.limit
             raise
 
 

@@ -2,11 +2,10 @@
 
     make bench-knockout
 
-About five minutes. 
-
 Each problem has 16 of its recorded samples, in a seeded order. The judge is simulated: of a right
 and a wrong answer it prefers the right one with the given probability, anew in each order; of two
-alike either. Intervals are 95 %, from a bootstrap over problems.
+alike either. Intervals are 95 %, from a bootstrap over problems. The recordings are looked for in
+`THINKTWICE_DATA`, else beside the checkout. About five minutes.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from thinktwice import (
     Run,
     Sample,
     Strategy,
+    ToolCheck,
     UsageError,
     Verdict,
     Vote,
@@ -716,3 +717,27 @@ def test_a_rejected_answer_is_no_abstention():
     result = run(body)
     assert result.value is None
     assert not result.warnings
+
+
+def test_a_key_need_not_know_of_an_answer_that_a_strategy_inside_rejected():
+    """It abstains; a key that cannot read what a sampler returned is still a mistake."""
+
+    def none_of(value):
+        return value[0]
+
+    async def rejecting(prompt):
+        return None
+
+    result = run_virtual(
+        solve(
+            "q",
+            sampler=ScriptedSampler(["bad", "good", "good"], seconds=1),
+            strategy=Vote(
+                3, key=none_of, of=ToolCheck(lambda value: value == "good", on_fail="reject")
+            ),
+        )
+    )
+    assert result.value == "good"
+    assert [sample.answer for sample in result.samples][:2] == [None, "g"]
+    with pytest.raises(UsageError, match="key"):
+        run_virtual(solve("q", sampler=rejecting, strategy=Vote(3, key=none_of)))

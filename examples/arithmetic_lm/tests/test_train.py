@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
+import phases
 from arithmetic_lm.bench import Row
 from arithmetic_lm.engine import Engine, Request
 from arithmetic_lm.model import Shape, log_softmax, read_model
 from arithmetic_lm.problems import FAMILIES, split_of
 from arithmetic_lm.skill_bench import CheckReport, ReviseReport, Share, SkillReport
 from arithmetic_lm.vocabulary import SKILLED_TOKENS, Vocabulary
-import phases
 from network import Transformer, export
 from phases import PLANS, FamilyAcceptance, Plan, SkillAcceptance, train_in_phases
 from train import IGNORED, Acceptance, Recipe, batches
@@ -99,13 +99,21 @@ WRONG = "37*8+56", "37*8=297\n297+56=353\nA:353"
 def test_phases_are_resumed_from_their_checkpoints(tmp_path, capsys, monkeypatch):
     """A run in miniature: every phase, measured and refused; then again from the checkpoints."""
     shape = Shape(width=16, layers=2, heads=2, context=208, rotary=True)
-    plan = Plan(shape, clean=2, sloppy=2, skills=2, lines=2, tokens=400, questions=7, samples=1, rollouts=7)
+    plan = Plan(
+        shape,
+        clean=2,
+        sloppy=2,
+        skills=2,
+        lines=2,
+        tokens=400,
+        questions=7,
+        samples=1,
+        rollouts=7,
+    )
     monkeypatch.setitem(PLANS, "skilled", plan)
     monkeypatch.setattr("phases.measured_misses", lambda engine, plan: ["too small"])
     monkeypatch.setattr("phases.own_drafts", lambda *_: {"all": [RIGHT, WRONG]})
-    monkeypatch.setattr(
-        "phases.rollouts", lambda run, model: (torch.rand(64, 32), torch.rand(64))
-    )
+    monkeypatch.setattr("phases.rollouts", lambda run, model: (torch.rand(64, 32), torch.rand(64)))
     taught = []
     learn = phases.learn
     monkeypatch.setattr("phases.learn", lambda *given: taught.append(learn(*given)))

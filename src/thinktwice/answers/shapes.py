@@ -128,9 +128,10 @@ def with_text(value: object, text: str) -> object | None:
 
     Adapters register their framework's types here.
     """
-    if isinstance(value, Mapping) and isinstance(attribute(value, "content"), str):
-        return {**cast("Mapping[str, object]", value), "content": text}
-    return None
+    if not isinstance(value, Mapping):
+        return None
+    message = cast("Mapping[str, object]", value)
+    return {**message, "content": text} if isinstance(message.get("content"), str) else None
 
 
 @with_text.register

@@ -85,7 +85,6 @@ class TestParameters:
             (CritiqueRepair(len, of=Vote(4)), 12),
             (CritiqueRepair(Judge(len, rubric="right"), of=Vote(4)), 18),
         ],
-        ids=repr,
     )
     def test_calls_at_the_most(self, strategy, calls):
         """The default cap of a run."""

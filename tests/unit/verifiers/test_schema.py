@@ -74,7 +74,7 @@ class TestMaking:
             {"$dynamicRef": "other.json#x"},
             3,
             "x",
-            None.__class__.mro,
+            len,
         ],
         ids=str,
     )

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from .asking import REFUSAL, Asked, Turn, asked_in, expression_in
+from .countdown import read_countdown
 from .engine import (
     Alternatives,
     Engine,
@@ -218,7 +219,7 @@ class Assistant:
         if asked is None:
             return None
         if asked.kind == "solve" or not vocabulary.has_skills:
-            return vocabulary.prompt(asked.question, skill=EFFORTS[options.effort])
+            return vocabulary.prompt(asked.question, skill=_effort(asked.question, options))
         return self._with_draft(asked)
 
     def _with_draft(self, asked: Asked) -> list[int] | None:
@@ -238,6 +239,12 @@ class Assistant:
         top: Sequence[Alternatives] = written.top_logprobs or [()] * len(written.tokens)
         tokens = tuple(map(self._token, written.tokens, written.logprobs, top))
         return Reply(tokens, written.finish_reason, len(request.prompt))
+
+
+def _effort(question: str, options: Options) -> str:
+    """Return the control token; of a countdown the operations are the answer, even at once."""
+    low = options.effort == "low"
+    return SOLVE if low and read_countdown(question) else EFFORTS[options.effort]
 
 
 def last_of(prompt: Prompt) -> str:

@@ -56,7 +56,8 @@ def _operations(a: int, b: int) -> Iterator[Operation]:
 
 def random_operations(numbers: list[int], rng: random.Random) -> list[Operation]:
     """Return operations at random that use every number once."""
-    left, done = list(numbers), list[Operation]()
+    left: list[int] = list(numbers)
+    done: list[Operation] = []
     while len(left) > 1:
         i, j = rng.sample(range(len(left)), 2)
         done.append(rng.choice(list(_operations(left[i], left[j]))))

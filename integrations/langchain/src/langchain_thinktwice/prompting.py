@@ -108,9 +108,9 @@ def check_revisable(bound: AnyRunnable) -> None:
     step = first_step(bound)
     if not isinstance(step, BasePromptTemplate):
         return  # its input says, when there is one
-    names = _places(step)
-    takes_text = len(cast("BasePromptTemplate[Any]", step).input_variables) == 1
-    if not (takes_text or {FEEDBACK, MESSAGES} & names or _last_placeholder(step)):
+    template = cast("BasePromptTemplate[Any]", step)
+    names, takes_text = _places(template), len(template.input_variables) == 1
+    if not (takes_text or {FEEDBACK, MESSAGES} & names or _last_placeholder(template)):
         raise UsageError("runnable", sorted(names), f"its input has no place for feedback: {_WAYS}")
 
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from thinktwice import Sample, Stop, Strategy
     from thinktwice.launch import Preference
     from thinktwice.protocols import Verifier
+    from thinktwice.selection import Selection
 
     Key: TypeAlias = str | Callable[[Any], Hashable | None]
     Judging: TypeAlias = Verifier[object] | Callable[[Any], object] | Runnable[Any, object]
@@ -182,12 +183,13 @@ def best_of_n(
     runnable: Runnable[I, O],
     n: int = 8,
     *,
-    verifier: Judging,
+    verifier: Judging | None = None,
     key: Key | None = None,
     stop: Stop | None = None,
     prefer: Preference | float = "balanced",
     equivalent: Callable[[Hashable, Hashable], bool] | None = None,
     weights: Literal["score", "rank"] = "score",
+    select: Literal["weighted"] | Selection = "weighted",
     include_result: Literal[False] = False,
     **settings: Unpack[Launching],
 ) -> StrategyRunnable[I, O]: ...
@@ -198,12 +200,13 @@ def best_of_n(
     runnable: Runnable[I, O],
     n: int = 8,
     *,
-    verifier: Judging,
+    verifier: Judging | None = None,
     key: Key | None = None,
     stop: Stop | None = None,
     prefer: Preference | float = "balanced",
     equivalent: Callable[[Hashable, Hashable], bool] | None = None,
     weights: Literal["score", "rank"] = "score",
+    select: Literal["weighted"] | Selection = "weighted",
     include_result: Literal[True],
     **settings: Unpack[Launching],
 ) -> StrategyRunnable[I, WithResult[O]]: ...
@@ -213,12 +216,13 @@ def best_of_n(
     runnable: Runnable[I, O],
     n: int = 8,
     *,
-    verifier: Judging,
+    verifier: Judging | None = None,
     key: Key | None = None,
     stop: Stop | None = None,
     prefer: Preference | float = "balanced",
     equivalent: Callable[[Hashable, Hashable], bool] | None = None,
     weights: Literal["score", "rank"] = "score",
+    select: Literal["weighted"] | Selection = "weighted",
     include_result: bool = False,
     **settings: Unpack[Launching],
 ) -> StrategyRunnable[I, Any]:
@@ -231,12 +235,14 @@ def best_of_n(
         n: Samples at the most.
         verifier: A verifier of `thinktwice`, a callable of the output, or a Runnable of it that
             returns bool (pass or fail), a number in [0, 1] (a score) or a `Verdict`. See
-            `RunnableVerifier` for one that needs the input as well.
+            `RunnableVerifier` for one that needs the input as well. None will do with a selection
+            that needs no scores.
         key: What answers are told apart by, as in `vote`.
         stop: When to stop early; by default at the first pass of an exact verifier.
         prefer: As in `vote`.
         equivalent: Whether two answers are the same one.
         weights: How an inexact verifier's scores add up, as they are or by rank.
+        select: "weighted", or another way to choose: `BestOfMajority(alpha)`, `Knockout(judge)`.
         include_result: Return `{"value": ..., "result": ...}`, in the manner of `include_raw`.
         **settings: See `Launching` and `Settings`.
 
@@ -246,7 +252,7 @@ def best_of_n(
     Raises:
         UsageError: As `with_strategy`.
     """
-    judge = as_verifier(verifier)
+    judge = None if verifier is None else as_verifier(verifier)
     launching, others = _apart(settings)
     strategy = BestOfN(
         n,
@@ -256,6 +262,7 @@ def best_of_n(
         prefer=prefer,
         equivalent=equivalent,
         weights=weights,
+        select=select,
         **launching,
     )
     return wrapped(bound=runnable, strategy=strategy, include_result=include_result, **others)

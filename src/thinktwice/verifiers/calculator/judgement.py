@@ -71,15 +71,15 @@ def findings(text: str, converter: Converter | None = None) -> list[Finding]:
 
 def _standing(found: Sequence[Finding]) -> list[Finding]:
     """Without slips that are put right further down: 30*8 = 250. Wait, 30*8 = 240."""
-    right: set[tuple[str, ...]] = set()
-    standing: list[Finding] = []
-    for finding in reversed(found):
-        said = tuple(token.text for token in finding.expression.tokens)
+    right: dict[tuple[str, ...], int] = {}  # where the last right claim of an expression begins
+    for finding in found:
         if finding.holds and finding.stated is not None:
-            right.add(said)
-        if finding.holds or said not in right:
-            standing.append(finding)
-    return standing[::-1]
+            right[_signs(finding)] = finding.claim.start
+    return [each for each in found if each.holds or right.get(_signs(each), 0) < each.claim.end]
+
+
+def _signs(finding: Finding) -> tuple[str, ...]:
+    return tuple(token.text for token in finding.expression.tokens)
 
 
 def _judge(

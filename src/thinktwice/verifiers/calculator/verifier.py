@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, Final, cast
 
+from thinktwice.answers import text_in, with_text
 from thinktwice.sample import Verdict
 from thinktwice.threads import in_thread
 from thinktwice.verifiers.calculator.correction import correction
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from thinktwice.entry import Role
-    from thinktwice.sample import Sample
+    from thinktwice.sample import Correction, Sample
     from thinktwice.verifiers.calculator.judgement import Finding
     from thinktwice.verifiers.calculator.plain import Plain
     from thinktwice.verifiers.calculator.units import Converter
@@ -45,9 +46,9 @@ class Calculator:
     It sees what is written, never the question: a wrong line is proof of a slip, and right lines
     are no proof of the answer. So it is not exact, and "not_applicable" where it finds nothing.
 
-    A fail's score is a tenth of the share of right lines: on recorded texts about one in thirty
-    with a wrong line has the right answer, and six in ten without. The verdict carries a
-    correction where a slip can be put right safely; only values of type `str` are corrected.
+    A fail's score is a tenth of the share of right lines: of recorded answers 6 % of those
+    with a wrong line are right, and 62 % of those without. The verdict carries a
+    correction where a slip can be put right safely, and the value is a text or one message.
 
     Costs no model call; about a millisecond for an answer of ten lines.
 
@@ -97,13 +98,12 @@ class Calculator:
             outcome = "pass" if found else "not_applicable"
             return Verdict(outcome=outcome, verifier=self.name, sample=sample.index)
         evidence = tuple(_said(text, source, finding) for finding in wrong[:_MOST_EVIDENCE])
-        correctable = isinstance(sample.value, str)
         return Verdict(
             outcome="fail",
             score=(1 - len(wrong) / len(found)) / _OF_FAILS,
             feedback=_feedback(evidence[0], more=len(wrong) - 1),
             evidence=evidence,
-            correction=correction(text, everything, converter) if correctable else None,
+            correction=_in_place(sample.value, text, correction(text, everything, converter)),
             verifier=self.name,
             sample=sample.index,
         )
@@ -135,6 +135,14 @@ def _texts(data: object) -> Iterator[str]:
             waiting += list(cast("Mapping[str, object]", part).values())[::-1]
         elif isinstance(part, list):
             waiting += cast("list[object]", part)[::-1]
+
+
+def _in_place(value: object, text: str, found: Correction | None) -> Correction | None:
+    """The correction of a text as one of the value, if the text is the value's own."""
+    whole = None if found is None else with_text(value, str(found.value))
+    if found is None or whole is None or text_in(value) != text:
+        return None
+    return replace(found, value=whole)
 
 
 def _distinct(source: Plain, found: Sequence[Finding]) -> list[Finding]:

@@ -49,7 +49,7 @@ def words(text: str) -> Iterator[str]:
     """The words that carry meaning, in one form; no numbers and no units."""
     for match in _WORD.finditer(text):
         word = match[0].casefold().rstrip("\u00b2\u00b3")
-        if word[:1].isalpha() and word not in _EMPTY:
+        if word[:1].isalpha() and _EMPTY.isdisjoint({word, stem(word)}):
             yield stem(word)
 
 

@@ -99,6 +99,8 @@ async def test_right_arithmetic_passes(text: str):
         ("20/80 = 30%", "20/80 = 30%", "20/80 = 25%"),
         ("20/80 * 100 = 30%", "20/80 * 100 = 30%", "20/80 * 100 = 25%"),
         ("15% of 80 is 13", "15% of 80 is 13", "15% of 80 = 12"),
+        ("60/3=<<60/3=20>>21", "60/3=<<60/3=20>>21", "60/3 = 20"),
+        ("60/3=<<60/3=21>>20", "60/3=21", "60/3 = 20"),
         ("13 = 3*4", "13 = 3*4", "3*4 = 12"),
         ("3*4 = 2*7", "3*4 = 2*7", "the left side is 12, the right side is not"),
         ("60/3=<<60/3=25>>25", "60/3=<<60/3=25>>25", "60/3 = 20"),
@@ -111,7 +113,7 @@ async def test_right_arithmetic_passes(text: str):
 async def test_a_wrong_line_fails_and_is_quoted(text: str, quote: str, right: str):
     """As it is written, without invisible characters, with the right value."""
     verdict = await judged(text)
-    assert (verdict.outcome, verdict.score) == ("fail", 0.0)
+    assert verdict.outcome == "fail"
     assert verdict.feedback == f'Line 1, "{quote}", is wrong: {right}.'
     assert verdict.evidence == (verdict.feedback,)
 

@@ -168,7 +168,7 @@ class TestPassages:
         [
             (ConnectionError("secret"), "retriever failed: ConnectionError"),
             ("one text", "retriever failed: TypeError"),
-            ([object()], "retriever failed: TypeError"),
+            ([3.5], "retriever failed: TypeError"),
             (None, "retriever failed: TypeError"),
             ([], "there are no passages to check against"),
             ([" ", ""], "there are no passages to check against"),
