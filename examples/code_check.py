@@ -19,7 +19,7 @@ from thinktwice import AtMost, BestOfN, Vote, solve
 from thinktwice.behaviour import Behaviour
 from thinktwice.strategies.codet import CodeT
 from thinktwice.testing import ScriptedSampler
-from thinktwice.verifiers.code import Code
+from thinktwice.verifiers import Code
 
 if TYPE_CHECKING:
     from thinktwice.result import Result

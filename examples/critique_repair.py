@@ -20,9 +20,8 @@ from typing import TYPE_CHECKING
 from arithmetic_lm import ArithmeticSampler, Problem, final_answer, problems
 from arithmetic_lm.critic import ArithmeticCritic
 
-from thinktwice import Result, solve
-from thinktwice.strategies.critique_repair import CritiqueRepair
-from thinktwice.verifiers.calculator import Calculator
+from thinktwice import CritiqueRepair, Result, solve
+from thinktwice.verifiers import Calculator
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

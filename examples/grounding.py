@@ -13,8 +13,7 @@ import re
 from thinktwice import BestOfN, Sample, solve
 from thinktwice.selection import Knockout
 from thinktwice.testing import ScriptedSampler
-from thinktwice.verifiers.grounding import Grounding
-from thinktwice.verifiers.pairwise import PairwiseJudge
+from thinktwice.verifiers import Grounding, PairwiseJudge
 
 HANDBOOK = [
     "Employees have 28 days of holiday a year. Up to 5 of them can be carried over until 31 March.",

@@ -12,13 +12,10 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, PositiveInt
 
-from thinktwice import Vote, solve
+from thinktwice import ToolCheck, Vote, solve
 from thinktwice.before import check_before
-from thinktwice.strategies.tool_check import ToolCheck
 from thinktwice.testing import ScriptedSampler
-from thinktwice.verifiers.calculator import Calculator
-from thinktwice.verifiers.schema import Schema
-from thinktwice.verifiers.tool import Tool
+from thinktwice.verifiers import Calculator, Schema, Tool
 
 if TYPE_CHECKING:
     from thinktwice import Result

@@ -26,6 +26,7 @@ _SUPPORTED: Final = frozenset({"approx", "fail", "mark", "raises"})
 _CHECK: Final = "check"
 _NO_FIXTURES: Final = "write test functions without fixtures: literals by parametrize are known"
 _Function = ast.FunctionDef
+_BINDS: Final = (ast.Assign, ast.AnnAssign, ast.AugAssign)
 
 
 def suite_in(text: str, *, entry_point: str | None = None) -> Suite:
@@ -74,6 +75,9 @@ class _File:
                 raise UsageError("tests", statement.name, "write test functions that are not async")
             case ast.FunctionDef() | ast.ClassDef() | ast.AsyncFunctionDef():
                 self.support.append(statement)
+            case ast.Assign() | ast.AnnAssign() | ast.AugAssign():
+                self.support.append(statement)
+                self.loose.append(statement)
             case ast.If() if ast.unparse(statement.test) == "__name__ == '__main__'":
                 pass
             case ast.Expr(ast.Call(ast.Name("check"))):
@@ -112,6 +116,8 @@ class _File:
 
     def close(self) -> None:
         """What stood outside of functions."""
+        calls = [ast.parse(test.case.expression or "") for test in self.tests]
+        self.support = _needed(self.support, [*self.inside, *calls])
         if self.loose:
             self.body(self.loose, {}, "tests")
 
@@ -141,6 +147,22 @@ class _File:
 
 def _is_test(statement: ast.FunctionDef) -> bool:
     return statement.name.startswith("test")
+
+
+def _needed(support: Sequence[ast.stmt], run: Sequence[ast.AST]) -> list[ast.stmt]:
+    """Without variables that nothing reads there: they may hold what a program must not see."""
+    kept: list[ast.stmt] = []
+    read = _names(ast.Load, *run, *(each for each in support if not isinstance(each, _BINDS)))
+    for statement in reversed(support):
+        if not isinstance(statement, _BINDS) or _names(ast.Store, statement) & read:
+            kept.append(statement)
+            read |= _names(ast.Load, statement)
+    return kept[::-1]
+
+
+def _names(context: type[ast.expr_context], *statements: ast.AST) -> set[str]:
+    nodes = (node for statement in statements for node in ast.walk(statement))
+    return {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, context)}
 
 
 def _tried(statement: ast.stmt) -> ast.stmt:

@@ -142,6 +142,24 @@ def test_one(x):
             "s = Stack()\ns.push(1)\nassert s.size() == 1"
         ]
 
+    @pytest.mark.parametrize(
+        ("text", "support"),
+        [
+            (
+                "CASES = [(1, 2)]\ndef test_one():\n    for x, y in CASES:\n        assert f(x) == y",
+                "CASES = [(1, 2)]\ndef __test_one_0():",
+            ),
+            ("ARGS = [1, 2]\ndef test_one():\n    assert f(*ARGS) == 3", "ARGS = [1, 2]"),
+            ("A = 1\nB = [A]\ndef test_one():\n    assert f(B[0]) == 3", "A = 1\nB = [A]"),
+            ("WANT = 3\nassert f(1) == WANT", ""),
+        ],
+    )
+    def test_variables_of_the_file(self, text, support):
+        """Are there for the functions that read them, and nowhere else."""
+        written = suite_in(text).support
+        assert written.startswith(support)
+        assert support or not written
+
     def test_the_program_may_be_imported(self):
         """Its names are there already; a module of the standard library is imported."""
         suite = suite_in("from solution import f\nfrom math import pi\nassert f(pi) == 1")

@@ -35,6 +35,7 @@ def checked(claim: str, *passages: str) -> Finding:
         ("The tower is not 5 m tall.", "The tower is not 5 m tall."),
         ("The park covers 5 km\u00b2.", "The park has 5 square kilometres."),
         ("It uses `parse_all`.", "Use parse_all to read."),
+        ("It opens at 9 am.", "Open from 9 am to 5 pm."),
     ],
 )
 def test_supported(claim: str, passage: str):
