@@ -53,7 +53,20 @@ class Solved:
         for sample, verdict in zip(self.result.samples, self.result.verdicts, strict=False):
             print(textwrap.indent(sample.value or "", "    "))
             print(f"  {verdict.verifier}: {verdict.outcome}. {verdict.feedback or ''}")
+        said = f", a {'right' if self.after else 'wrong'} answer"
+        print(f"  returned: {final_answer(self.result.value or '')}{said}")
+        for warning in self.result.warnings:
+            print(f"  warning: {warning}")
         print()
+
+
+def mended_and_not(done: Sequence[Solved], count: int) -> list[Solved]:
+    """The first repairs after which the answer is right, and the first after which it is not."""
+    repaired = [each for each in done if len(each.result.samples) > 1]
+    mended = [each for each in repaired if each.after and not each.before]
+    failed = [each for each in repaired if not each.after]
+    few = min(len(failed), count // 2)
+    return mended[: count - few] + failed[:few]
 
 
 def seeded(index: int) -> dict[str, object]:
@@ -94,7 +107,7 @@ async def main(count: int, shown: int) -> None:
     }
     asked = problems(count, families=FAMILIES)
     done = {name: await solved(way, asked) for name, way in ways.items()}
-    for each in [each for each in done["a calculator"] if len(each.result.samples) > 1][:shown]:
+    for each in mended_and_not(done["a calculator"], shown):
         each.show()
     print(f"{'repaired on':22} {'drafts':>8} {'answers':>8} {'harmed':>8} {'calls':>8}")
     for name, some in done.items():
@@ -104,6 +117,6 @@ async def main(count: int, shown: int) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--questions", type=int, default=100, help="for the table (100)")
-    parser.add_argument("--show", type=int, default=3, help="repairs to show (3)")
+    parser.add_argument("--show", type=int, default=3, help="repairs to show: mended, then not (3)")
     given = parser.parse_args()
     asyncio.run(main(given.questions, given.show))

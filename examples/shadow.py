@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 PRICES = {"arithmetic-lm": Price("0.10", "0.40")}  # made up: USD per million tokens, in and out
 MISCONCEPTION = "precedence"
 AT_ONCE = 16  # requests
+NOTES = f"""\
+seconds: {AT_ONCE} users ask at once, so their requests wait for one another and for the vote
+behind them; only one vote runs at a time. With AT_ONCE = 1 a request takes less time than a vote.
+unpriced: calls that a vote recalled once it was settled, before anybody knew their tokens."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,7 @@ async def main(count: int, share: float) -> None:
         )
         await serve(problems(count, families=families), shadow)
         print(f"{count} requests: {title}\n\n{shadow.report}\n")
+    print(NOTES)
 
 
 if __name__ == "__main__":

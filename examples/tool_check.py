@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, PositiveInt
 
-from thinktwice import ToolCheck, Vote, solve
+from thinktwice import Sample, ToolCheck, Vote, solve
 from thinktwice.before import check_before
 from thinktwice.testing import ScriptedSampler
 from thinktwice.verifiers import Calculator, Schema, Tool
 
 if TYPE_CHECKING:
-    from thinktwice import Result
+    from thinktwice import Result, Verdict
     from thinktwice.before import Action
 
 STOCK = {"chair": 3, "table": 9}
@@ -61,16 +61,26 @@ def try_transfer(to: str, euros: int) -> dict[str, float]:
     return {"fee": 0.01 * euros}
 
 
-def show(title: str, result: Result[str]) -> None:
-    """What was drawn, what was said of it, and what is returned."""
+def say(verdict: Verdict, of: str = "") -> None:
+    """What a tool said."""
+    said = f": {'; '.join(verdict.evidence) or verdict.feedback}" * (verdict.outcome != "pass")
+    print(f"  {verdict.outcome:<8}  {verdict.verifier}{of}{said}")
+
+
+def show(title: str, result: Result[str], draft: Verdict | None = None) -> None:
+    """What was drawn, what was said of it, and what is returned.
+
+    A result has the last verdict on each sample; the one before a correction is `draft`.
+    """
     print(f"\n{title}")
     for sample in result.samples:
         print(f"  drawn     {sample.value or '(rejected)'}".replace("\n", "\n            "))
-    for verdict in result.verdicts:
-        said = f": {'; '.join(verdict.evidence) or verdict.feedback}" * (verdict.outcome != "pass")
-        print(f"  {verdict.outcome:<8}  {verdict.verifier}{said}")
+    if draft is not None:
+        say(draft, of=", the draft")
     for before, after in result.changes:
         print(f"  changed   {before}  ->  {after}")
+    for verdict in result.verdicts:
+        say(verdict, of=", as changed" * bool(result.changes))
     print(f"  returned  {result.value}".replace("\n", "\n            "))
     for warning in result.warnings:
         print(f"  warning   {warning}")
@@ -91,11 +101,12 @@ async def repaired() -> Result[str]:
     return await solve(prompt, sampler=model, strategy=strategy)
 
 
-async def corrected() -> Result[str]:
+async def corrected() -> tuple[Result[str], Verdict]:
     """The slip is computed anew, and what follows from it; the rest stays as it was written."""
     reply = "3 chairs: 3 * 30 = 80 EUR\n80 + 120 = 200 EUR\nThe answer is 200 EUR."
     strategy = ToolCheck(Calculator(), on_fail="inject")
-    return await solve("The total?", sampler=ScriptedSampler([reply]), strategy=strategy)
+    result = await solve("The total?", sampler=ScriptedSampler([reply]), strategy=strategy)
+    return result, await Calculator()(Sample(index=0, value=reply), prompt="The total?")
 
 
 async def voted() -> Result[str]:
@@ -127,7 +138,7 @@ async def act(args: dict[str, object]) -> None:
 async def main() -> None:
     """The four scenes."""
     show("A form, repaired", await repaired())
-    show("A sum, corrected", await corrected())
+    show("A sum, corrected", *await corrected())
     show("A vote over what passed", await voted())
     print("\nA payment, checked before it is made")
     await act({"to": "Beech Ltd", "euros": 120})

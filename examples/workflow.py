@@ -293,6 +293,9 @@ async def main(count: int, calibration: int) -> None:
     console.print(f"\n{count} chains of {CALLS} calls at most: per cent right, 95 % intervals")
     truths = [[answer for _, _, answer in chain.solved()][-1] for chain in chains]
     console.print(table_of(ways, walked, truths))
+    console.print(
+        "multiplied: the product of the steps, what is right if their errors are independent"
+    )
     console.print(f"{len(sampler.seen):,} samples, {time.perf_counter() - started:.0f} s")
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from thinktwice.lazy import names_of
 
 if TYPE_CHECKING:
     from thinktwice.budget import Budget as Budget
@@ -140,16 +141,15 @@ __all__ = [
 ]
 
 
+_name = names_of(__name__, _HOMES)
+
+
 def __getattr__(name: str) -> object:
     if name == "__version__":
         from importlib.metadata import version
 
         return version("thinktwice")
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-    globals()[name] = value
-    return value
+    return _name(name)
 
 
 def __dir__() -> list[str]:

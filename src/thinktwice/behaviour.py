@@ -9,7 +9,7 @@ from thinktwice.answers.literals import call_expression
 from thinktwice.answers.programs import program_in
 from thinktwice.errors import UsageError
 from thinktwice.remarks import tell_once
-from thinktwice.sandbox.execution import executed
+from thinktwice.sandbox.execution import check_execution, executed
 from thinktwice.sandbox.protocol import Case, Limits
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ class Behaviour:
 
     def __post_init__(self) -> None:
         """Read the inputs."""
+        check_execution(self.sandbox, self.limits, self.entry_point)
         if isinstance(self.inputs, str) or not self.inputs:
             raise UsageError("inputs", self.inputs, "give a list of at least one input")
         cases = tuple(_case(each, self.entry_point) for each in self.inputs)

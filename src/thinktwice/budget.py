@@ -134,7 +134,8 @@ class Limit:
         spent: What was spent when it bound, as far as it was counted.
         uncounted: What calls of unknown size or price were charged on top: all that they held.
         overrun: By how much a call came out above its reservation and so above the cap, else 0.
-        apart: What was set apart for parts of a workflow that were under way.
+        apart: What was set apart: for parts of a workflow that were under way, or for a call that
+            selects among the samples.
         owner: Whose cap it is; see `Ledger.bound_by`.
     """
 

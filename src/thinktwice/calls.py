@@ -106,15 +106,19 @@ async def call(
     return await complete(scope, source, prompt, options or {}, role=role)
 
 
-def check_called(sampler: object) -> None:
+def check_called(sampler: object, name: str = "sampler") -> None:
     """Refuse what `call` cannot call, where a verifier is made.
+
+    Args:
+        sampler: What was given.
+        name: Of the parameter.
 
     Raises:
         UsageError: It is not callable.
     """
     if not callable(sampler):
         remedy = "pass a callable of the prompt; an adapter makes one of a framework's model"
-        raise UsageError("sampler", sampler, remedy)
+        raise UsageError(name, sampler, remedy)
 
 
 async def reserve(

@@ -108,6 +108,7 @@ class Drawing(Generic[P, T]):
         launched: Draws started.
         hedges: Those of them that were started in the slots of stragglers.
         exhausted: The budget that ended the drawing, once one has.
+        cut_inside: The budget, of this run or around it, that cut a run inside a sample short.
         warnings: What the caller should know.
         aloud: Those of them that become Python warnings.
         nested: Results of the runs inside this one's samples and verdicts.
@@ -136,6 +137,7 @@ class Drawing(Generic[P, T]):
         self.hedges: int = 0
         self._next = 0
         self.exhausted: Limit | None = None
+        self.cut_inside: Limit | None = None
         self.warnings: list[str] = []
         self.aloud: list[str] = []
         self.nested: list[Result[object]] = []
@@ -385,6 +387,8 @@ class Drawing(Generic[P, T]):
 
     def _end(self, scope: Scope, status: Status, error: BaseException | None) -> Total:
         self.nested.extend(scope.nested)
+        cuts = [each.cut for each in scope.nested if each.cut is not None]
+        self.cut_inside = next(filter(self.ledger.bound_by, cuts), self.cut_inside)
         total = scope.end(status, error)
         if scope.draws:
             refused = isinstance(error, BudgetExceeded | asyncio.CancelledError) and not total.calls

@@ -28,8 +28,8 @@ ALL_DIFFERENT = (
     "(such as 'number', 'choice' or 'json:field'), equivalent=, or use best-of-N with a verifier"
 )
 ALL_ABSTAINED = (
-    "every sample abstained (cut short, refused, or without an answer under key=), so the value is "
-    "None: raise max_tokens or check key="
+    "every sample abstained (cut short, refused, rejected inside, or without an answer under "
+    "key=), so the value is None: raise max_tokens, check key=, or look at result.nested"
 )
 UNPRICED = (
     "a call has no known price under a cap on cost, so it was charged all that it held: pass "
@@ -43,6 +43,7 @@ UNJUDGED = (
     "no sample could be judged, so their answers were counted like votes: see result.verdicts for "
     "the errors of the verifier"
 )
+FAILED = "the answer that is returned did not pass the check"
 NONE_PASSED = "no sample passed the exact verifier: this is the most frequent answer of the rest"
 FAST_DIFFER = (
     "some answers of this sampler come faster than others, so votes are counted in launch order, "
@@ -51,6 +52,10 @@ FAST_DIFFER = (
 UNWEIGHTED = (
     "no sample has a confidence, so all votes weigh the same: ask the provider for "
     "log-probabilities (such as logprobs=True, top_logprobs=20), or check confidence= or weight="
+)
+CUT_INSIDE = (
+    "a budget cut runs inside the samples short, so these are not what they could have been: see "
+    "result.nested"
 )
 CUT = "a budget cut the run short: this is the best answer so far, result.stopped_by says which cap"
 
@@ -62,6 +67,7 @@ def remarks(
     cut: bool,
     cost_capped: bool = False,
     capped: bool = False,
+    cut_inside: bool = False,
 ) -> Iterable[str]:
     """What a caller should know of the samples of a run.
 
@@ -71,6 +77,7 @@ def remarks(
         cut: A budget ended the run.
         cost_capped: The run has a cap on its cost.
         capped: It has one on tokens or cost.
+        cut_inside: A budget ended a run inside a sample.
     """
     known = [sample.usage.total_tokens for sample in samples if sample.error is None]
     if capped and None in known:
@@ -79,6 +86,8 @@ def remarks(
         yield UNPRICED
     if answered and cut:
         yield CUT
+    elif answered and cut_inside:
+        yield CUT_INSIDE
     usable = [sample for sample in samples if sample.error is None]
     if not answered and usable and all(sample.answer is None for sample in usable):
         yield ALL_ABSTAINED

@@ -18,6 +18,7 @@ from thinktwice.run import Run
 from thinktwice.sampling import as_sources
 from thinktwice.scope import current_scope
 from thinktwice.shadow import answered
+from thinktwice.stop import AtMost
 from thinktwice.strategy import Strategy
 from thinktwice.threads import in_thread, run_sync
 from thinktwice.workflow import ledger_around, report
@@ -81,7 +82,7 @@ async def solve(
         AllSamplesFailed: Every sample failed, of several causes. Of one type of cause, an exception
             of that type is raised itself, with the result as its `thinktwice_result`.
     """
-    _check(strategy, budget, on_exhausted, require_budget=require_budget)
+    _check(strategy, budget, on_exhausted, require_budget=require_budget, prompting=prompting)
     if shadow is not None:
         outer = current_scope()
         around = outer.prices if outer and prices is None else prices
@@ -169,7 +170,12 @@ def solve_sync(
 
 
 def _check(
-    strategy: Strategy, budget: Budget | None, on_exhausted: OnExhausted, *, require_budget: bool
+    strategy: Strategy,
+    budget: Budget | None,
+    on_exhausted: OnExhausted,
+    *,
+    require_budget: bool,
+    prompting: object,
 ) -> None:
     if on_exhausted not in ("best", "raise"):
         raise UsageError("on_exhausted", on_exhausted, "give 'best' or 'raise'")
@@ -179,6 +185,8 @@ def _check(
         raise UsageError("budget", budget, "give Budget(calls=, tokens=, cost=, seconds=)")
     if not isinstance(strategy, Strategy):
         raise UsageError("strategy", strategy, "give a strategy such as Vote(8)")
+    if prompting is not None and not callable(getattr(prompting, "revise", None)):
+        raise UsageError("prompting", prompting, "give an object with revise() and extend()")
 
 
 async def _executed(run: Run[P, T], strategy: Strategy, on_exhausted: OnExhausted) -> Result[T]:
@@ -236,12 +244,15 @@ def _result(
     samples = tuple(sorted(run.samples, key=lambda sample: sample.index))
     winner = outcome.winner
     stopped_by = outcome.stopped_by or run.exhausted
+    if run.cut_inside is not None and isinstance(stopped_by, AtMost | None):
+        stopped_by = run.cut_inside  # all was drawn, and not all of it as it was meant to be
     said = remarks.remarks(
         samples,
         answered=winner is not None,
         cut=isinstance(stopped_by, Limit) and not raising,
         cost_capped=run.ledger.budget.money is not None,
         capped=run.ledger.capped,
+        cut_inside=run.cut_inside is not None,
     )
     for remark in () if failed else said:  # an exception says it all
         run.warn(remark, aloud=True)

@@ -23,6 +23,7 @@ def test_the_example_runs(capsys):
         asyncio.run(runpy.run_path(str(EXAMPLE))["main"](8, 1))
     lines = capsys.readouterr().out.splitlines()
     assert any(line.startswith("  calculator: fail.") for line in lines)
+    assert any(line.startswith("  returned: ") for line in lines)
     tool, own = lines[-2:]
     assert tool.startswith("a calculator")
     assert own.startswith("its own critique")

@@ -92,6 +92,16 @@ class TestKey:
         with pytest.raises(UsageError):
             Behaviour(inputs, entry_point=entry_point)
 
+    @pytest.mark.parametrize("name", ["sandbox", "limits"])
+    def test_where_nothing_can_run_is_refused(self, name):
+        """By the parameter."""
+        with pytest.raises(UsageError, match=f"^{name}=3"):
+            key(**{name: 3})
+
+    async def test_a_value_without_a_text_abstains(self):
+        """It holds no program."""
+        assert await key()(3) is None
+
 
 class TestVote:
     """As the key of a strategy."""

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from thinktwice import (
+    BestOfN,
     Budget,
     BudgetExceeded,
     Completion,
@@ -26,7 +27,8 @@ from thinktwice import (
     solve,
 )
 from thinktwice.calls import call
-from thinktwice.stop import AtMost
+from thinktwice.prompting import TextPrompting
+from thinktwice.stop import AtMost, Certain
 from thinktwice.testing import ScriptedSampler, VirtualClock, run_virtual
 from thinktwice.verifiers import as_verifier
 
@@ -497,7 +499,7 @@ def test_the_prompting_fits_the_prompt():
         return Outcome(winner=await run.sample())
 
     run(body)
-    given_one = object()
+    given_one = TextPrompting()
 
     async def other(run):
         assert run.prompting is given_one
@@ -741,3 +743,36 @@ def test_a_key_need_not_know_of_an_answer_that_a_strategy_inside_rejected():
     assert [sample.answer for sample in result.samples][:2] == [None, "g"]
     with pytest.raises(UsageError, match="key"):
         run_virtual(solve("q", sampler=rejecting, strategy=Vote(3, key=none_of)))
+
+
+class TestCutInside:
+    """A budget that ends a run inside a sample."""
+
+    @pytest.mark.parametrize(
+        "strategy",
+        [
+            Vote(3, stop=AtMost(3), of=Vote(3, stop=AtMost(3), prefer="latency")),
+            BestOfN(3, verifier=lambda _: False, of=Vote(3, stop=AtMost(3))),
+        ],
+        ids=["vote", "best-of-n"],
+    )
+    def test_it_is_the_end_of_the_run_around_it(self, strategy):
+        """All was drawn, and not as it was meant to be."""
+        sampler = ScriptedSampler(["a"], seconds=1)
+        budget = Budget(calls=5)
+        result = run_virtual(solve("q", sampler=sampler, strategy=strategy, budget=budget))
+        assert result.cut is not None
+        assert result.value == "a"
+        with pytest.raises(BudgetExceeded) as caught:
+            run_virtual(
+                solve("q", sampler=sampler, strategy=strategy, budget=budget, on_exhausted="raise")
+            )
+        assert caught.value.result.value == "a"
+
+    def test_a_rule_that_fired_stands_and_says_so(self):
+        """It was met by what there was."""
+        strategy = Vote(3, prefer="cost", of=Vote(2, stop=AtMost(2)))
+        sampler = ScriptedSampler(["a"], seconds=1)
+        result = run_virtual(solve("q", sampler=sampler, strategy=strategy, budget=Budget(calls=3)))
+        assert result.stopped_by == Certain()
+        assert any("inside the samples" in warning for warning in result.warnings)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from thinktwice import AtMost, BestOfN, Budget, Limit, UsageError, solve
 from thinktwice.ballot import Ballot
+from thinktwice.remarks import FAILED, NONE_PASSED
 from thinktwice.sample import Sample
 from thinktwice.selection import UNCOMPARED, BestOfMajority, Entrants, Knockout, drawn
 from thinktwice.testing import ScriptedSampler, run_virtual
@@ -110,6 +111,12 @@ class TestBestOfMajority:
         assert (result.value, result.agreement) == ("a", 0.4)
         assert BestOfN(5, verifier=bool, select=BestOfMajority()).calls == 5
 
+    def test_where_all_failed_it_is_said(self):
+        """The vote decides."""
+        strategy = BestOfN(3, verifier=lambda _: False, select=BestOfMajority())
+        result = best(["a", "b", "b"], strategy)
+        assert (result.value, result.warnings) == ("b", (FAILED,))
+
     @pytest.mark.parametrize("alpha", [0, 1.1, math.nan, "x", True])
     def test_a_share_out_of_range_is_refused(self, alpha):
         """By name."""
@@ -179,10 +186,40 @@ class TestKnockout:
         assert best(["9", "1", "2"], strategy).value == "2"
         assert all(9 not in pair for pair in judge.met)
 
-    def test_where_all_failed_all_play(self):
-        """There is still a better one."""
-        strategy = BestOfN(2, verifier=lambda _: False, select=knockout(Strongest()))
-        assert best(["1", "2"], strategy).value == "2"
+    @pytest.mark.parametrize(("exact", "said"), [(False, FAILED), (True, NONE_PASSED)])
+    def test_where_all_failed_a_check_nobody_plays(self, exact, said):
+        """The most frequent answer stands, no comparison is paid for, and a warning says why."""
+
+        def check(_: object) -> bool:
+            return False
+
+        check.exact = exact  # type: ignore[attr-defined]
+        judge = Strongest()
+        result = best(["9", "1", "1"], BestOfN(3, verifier=check, select=knockout(judge)))
+        assert (result.value, judge.met, result.warnings) == ("1", [], (said,))
+
+    def test_where_a_model_failed_all_they_play(self):
+        """Its word is a doubt, and no proof; the winner did not pass all the same."""
+
+        def doubts(_: object) -> bool:
+            return False
+
+        doubts.calls = 1  # type: ignore[attr-defined]
+        judge = Strongest()
+        result = best(["1", "2"], BestOfN(2, verifier=doubts, select=knockout(judge)))
+        assert (result.value, len(judge.met), result.warnings) == ("2", 2, (FAILED,))
+
+    def test_a_check_that_broke_did_not_fail_it(self):
+        """It plays on, alone."""
+
+        def check(value: object) -> bool:
+            if value == "2":
+                raise OSError
+            return False
+
+        judge = Strongest()
+        result = best(["1", "2"], BestOfN(2, verifier=check, select=knockout(judge)))
+        assert (result.value, judge.met, FAILED in result.warnings) == ("2", [], False)
 
     def test_a_budget_in_the_middle_leaves_the_heaviest_still_in(self):
         """Nothing that was paid for is lost, and the cut is said."""

@@ -546,3 +546,11 @@ def test_gathered_runs_do_not_mix():
     results = run_virtual(main())
     assert sum(result.ledger.total.calls for result in results) == sampler.calls
     assert len({id(result.ledger) for result in results}) == 3
+
+
+async def test_a_prompting_that_cannot_revise_is_refused_before_anything_is_drawn():
+    """It would be found out after the draft."""
+    sampler = ScriptedSampler(["a"])
+    with pytest.raises(UsageError, match="prompting"):
+        await solve("q", sampler=sampler, strategy=Vote(1), prompting=object())
+    assert not sampler.prompts

@@ -20,9 +20,18 @@ def call_expression(function: str, arguments: Sequence[object]) -> str:
     Raises:
         UsageError: The function is no (dotted) name, or an argument is no plain data.
     """
-    if not all(part.isidentifier() for part in function.split(".")):
-        raise UsageError("entry_point", function, "give the name of a function in the program")
+    check_function(function)
     return f"{function}({', '.join(map(literal, arguments))})"
+
+
+def check_function(name: object) -> None:
+    """Refuse what cannot be called by its name.
+
+    Raises:
+        UsageError: It is no (dotted) name.
+    """
+    if not isinstance(name, str) or not all(part.isidentifier() for part in name.split(".")):
+        raise UsageError("entry_point", name, "give the name of a function in the program")
 
 
 def literal(value: object) -> str:

@@ -9,9 +9,11 @@ from __future__ import annotations
 import ast
 import re
 import warnings
-from typing import TYPE_CHECKING, Final, NamedTuple
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
-from thinktwice.answers.shapes import text_in
+from thinktwice.answers.shapes import from_model, plain_of, text_in, unwrap
+from thinktwice.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -54,19 +56,42 @@ def program_in(value: object, *, entry_point: str | None = None, header: str = "
     before those without a tag, and other languages do not count. Without fences the whole answer
     is the program if it is Python, else what begins with a definition or an import and parses.
 
+    Of data (a mapping, a pydantic model, a dataclass) each field that is a text is read like an
+    answer, and of their programs the best is taken, as of blocks. A value without a text holds no
+    program.
+
     Args:
-        value: What a sampler returned: a text, a message or a completion.
+        value: What a sampler returned: a text, a message, a completion, or data.
         entry_point: Name of the function or class that tests call.
         header: What stood before the place where the model went on, as in HumanEval: signature and
             docstring. The program is then the header and the answer, as it is. If the answer
-            defines the entry point itself, it is the answer with the imports of the header.
-
-    Raises:
-        UsageError: Values of this type hold no text.
+            defines the entry point itself, it is the answer with the imports of the header. Data
+            goes on with nothing.
     """
-    text = text_in(value)
-    if text is None or not text.strip():
-        return None
+    texts = [*_text(value), *(() if header else _fields(value))]
+    found = [_program(text, entry_point, header) for text in texts if text.strip()]
+    return _best((each for each in found if each is not None), entry_point)
+
+
+def _text(value: object) -> list[str]:
+    try:
+        return [text_in(value) or ""]
+    except UsageError:  # its type holds none
+        return []
+
+
+def _fields(value: object) -> list[str]:
+    """The texts that stand in data; in a message they say who wrote it, and the like."""
+    while (inner := unwrap(value)) is not value:
+        value = inner
+    if text_in.dispatch(type(value)) is not text_in.dispatch(object) or from_model(value):
+        return []
+    data = plain_of(value)
+    held = cast("Mapping[object, object]", data).values() if isinstance(data, Mapping) else ()
+    return [each for each in held if isinstance(each, str)]
+
+
+def _program(text: str, entry_point: str | None, header: str) -> str | None:
     text = _END.sub("", cleaned(text))
     found = _block(blocks(text), entry_point)
     if header:

@@ -58,9 +58,8 @@ def tool_calls(message: object) -> list[tuple[str, object]]:
 def tool_call(call: object) -> tuple[str, object]:
     """Name and arguments of a tool call, in the shape of any of the interfaces."""
     inner = attribute(call, "function") or call
-    arguments = attribute(inner, "args")
-    if arguments is None:
-        arguments = attribute(inner, "arguments")
+    given = (attribute(inner, name) for name in ("args", "arguments", "input"))
+    arguments = next((each for each in given if each is not None), None)
     if isinstance(arguments, str):  # some interfaces hand the arguments on as JSON
         with contextlib.suppress(ValueError):
             arguments = json.loads(arguments)

@@ -36,29 +36,31 @@ class Action:
         return f"<Action {self.name}>"
 
 
-def action_of(given: object, tool: object) -> Action:
+def action_of(given: object) -> Action:
     """What is proposed, as a copy that nobody else can change.
 
     Args:
         given: A tool call in the shape of any interface.
-        tool: What would be executed, if it is known.
 
     Raises:
-        UsageError: It is no tool call, it is of another tool, or it cannot be copied.
+        UsageError: It is no tool call, or it cannot be copied.
     """
     name, args = tool_call(given)
     if name in {"", "None"} or isinstance(given, str):
         remedy = "give one tool call: a mapping or an object with a name and arguments"
         raise UsageError("action", type(given), remedy)
-    own = getattr(tool, "name", None) or getattr(tool, "__name__", name)
-    if own != name:
-        raise UsageError("tool", own, f"the call is of {name!r}: give that tool")
     try:
         kept: Any = deepcopy(args)
     except Exception as error:
         raise UsageError("action", type(given), "give arguments that can be copied") from error
     number = attribute(given, "id")
     return Action(name, kept, number if isinstance(number, str) else None)
+
+
+def is_of(action: Action, tool: object) -> bool:
+    """Whether the call is one of this tool; of a tool without a name it may be."""
+    own = getattr(tool, "name", None) or getattr(tool, "__name__", None)
+    return own is None or own == action.name
 
 
 def schema_of(tool: object) -> Schema | None:

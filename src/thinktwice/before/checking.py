@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
 
 from thinktwice import telemetry
-from thinktwice.before.action import action_of, schema_of
+from thinktwice.before.action import action_of, is_of, schema_of
 from thinktwice.before.mending import mended
 from thinktwice.errors import UsageError
 from thinktwice.repair import cleaned
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 OnError: TypeAlias = Literal["refuse", "allow"]
 
 _NO_OBJECT: Final = "The arguments are not a JSON object."
+_OTHER_TOOL: Final = "The call is of another tool than the one that may be called here."
 _MOST_REASON: Final = 1000
 
 
@@ -73,7 +74,8 @@ async def check_before(
 ) -> Decision:
     """Check a proposed tool call before it is made; the tool itself is never called.
 
-    First the arguments are checked by every `Schema`, then the call by all other checks, then it is
+    First the arguments are checked by every `Schema`, as JSON whose types are not converted: "500"
+    is no int, while a date may be a text. Then the call is checked by all other checks, then it is
     tried by the dry run. Each step is taken only if the one before refused nothing, so a policy and
     a dry run see arguments of the right form. Only a pass, or that there was nothing to check, lets
     a call through. A check that breaks or hangs refuses: before an action, not knowing is no
@@ -84,11 +86,12 @@ async def check_before(
 
     Args:
         action: A mapping or an object with a name and arguments: an `Action`, a LangChain
-            `ToolCall`, a call as OpenAI writes it.
+            `ToolCall`, a call as OpenAI or Anthropic write it.
         checks: A `Schema` gets the arguments. Other verifiers get the `Action` as the value of a
             sample, and plain callables get it as their argument.
         tool: What would be executed. Its `args_schema`, or the signature of a function, is
-            one more schema, and its attribute `dry_run` the dry run.
+            one more schema, and its attribute `dry_run` the dry run. A call of another name, which
+            is the model's choice, is refused.
         dry_run: Called with the arguments, by name; must have no effect. It refuses by returning
             False or a `Verdict`, or by a `ValueError`, whose text the model is told.
         repair: Asked for better arguments of the same tool, with a text that says what is wrong; it
@@ -109,7 +112,11 @@ async def check_before(
     if isinstance(rounds, bool) or not isinstance(rounds, int) or rounds < 0:
         raise UsageError("rounds", rounds, "give a whole number of at least 0")
     steps = _steps(checks, tool, dry_run, timeout)
-    action = proposed = action_of(action, tool)
+    action = proposed = action_of(action)
+    if not is_of(action, tool):  # no repair, which changes arguments alone
+        other = Verdict(outcome="fail", feedback=_OTHER_TOOL, verifier="tool")
+        reasons = (_reason(other),)
+        return Decision(allowed=False, action=action, reasons=reasons, verdicts=(other,))
     while True:
         verdicts = await _asked(action, steps, prompt, on_error)
         refusing = _refusing(verdicts, on_error)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from thinktwice.errors import UsageError, is_number
+from thinktwice.errors import UsageError, is_number, status_of
+from thinktwice.remarks import FAILED
 from thinktwice.repair.asking import revised
 from thinktwice.repair.history import History
 from thinktwice.result import Outcome
@@ -105,10 +106,12 @@ def warmer(options: Options) -> Options:
 
 def _ended(run: Run[P, T], history: History[T], ending: Ending) -> Outcome[T]:
     """What stands, and what the caller should know of it."""
+    if len(history.attempts) > 1 and history.last.sample.error is not None:
+        run.warn(f"a repair ended early, as a call failed: {status_of(history.last.sample.error)}")
     if ending in _REMARKS:
         run.warn(_REMARKS[ending], aloud=ending == "error")
     elif history.standing.failing:
-        run.warn("the answer that is returned did not pass the check")
+        run.warn(FAILED)
     return _outcome(history, _stops(ending, history))
 
 

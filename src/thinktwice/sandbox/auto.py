@@ -57,7 +57,7 @@ class FirstOf:
         """Run the program in the first that can."""
         tried: list[Execution] = []
         for sandbox in self.sandboxes:
-            execution = await _executed(sandbox, program, cases, limits)
+            execution = await attempted(sandbox, program, cases, limits)
             if execution.status == "ok":
                 return execution
             tried.append(execution)
@@ -71,9 +71,10 @@ class FirstOf:
         )
 
 
-async def _executed(
+async def attempted(
     sandbox: Sandbox, program: str, cases: Sequence[Case], limits: Limits
 ) -> Execution:
+    """Run a program in one; where that raises, it is an error, and no fault of the program."""
     try:
         return await sandbox.execute(program, cases, limits=limits)
     except Exception as error:  # noqa: BLE001 - of a sandbox of the user's

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias, TypeVar
 from thinktwice import launch
 from thinktwice.ballot import Ballot, best_member, heaviest, rank_weights
 from thinktwice.errors import UsageError
-from thinktwice.remarks import NONE_PASSED, UNJUDGED
+from thinktwice.remarks import FAILED, NONE_PASSED, UNJUDGED
 from thinktwice.result import Outcome
 from thinktwice.selection import Entrants, Selection
 from thinktwice.stop import AtMost, GoodEnough, Stop, claim
@@ -60,7 +60,9 @@ class BestOfN(Strategy):
 
     With `select=` answers are chosen otherwise: by their scores among the frequent ones, or by
     comparing them. An answer all of whose samples failed the check is then out, if others did not
-    fail: no judge overturns that.
+    fail: no judge overturns that. If all failed, a check that asks no model leaves nothing to
+    select: the heaviest answer stands, and nobody compares. Where the answer that is returned
+    failed, a warning says so.
 
     Cost: at most n samples and n verdicts; with an exact verifier about 1 / P(pass) of each. A
     `Knockout` makes up to n - 1 comparisons more.
@@ -176,7 +178,8 @@ class BestOfN(Strategy):
         tally = ballot.tally(run.seconds)
         _remark(run, exact=exact, scored=bool(scores))
         before = run.exhausted
-        winner, agreement = await self._selected(run, ballot.groups, scores, exact=exact)
+        winner, agreement = await self._selected(run, ballot.groups, scores, verifier)
+        _remark_winner(run, winner, exact=exact)
         if run.exhausted is not before:  # it ended the selection
             fired = None
         return Outcome(
@@ -192,10 +195,10 @@ class BestOfN(Strategy):
         run: Run[P, T],
         groups: tuple[Group[T], ...],
         scores: Mapping[int, float],
-        *,
-        exact: bool,
+        verifier: Verifier[P] | None,
     ) -> tuple[Sample[T] | None, float | None]:
         """The winner, and the share of the weight that its answer has, or of the votes."""
+        exact = verifier is not None and verifier.exact
         weigh = self.weights if callable(self.weights) else _WEIGHING[self.weights]
         weights = _weights_of(groups, scores, _best_only if exact else weigh)
         if self.select == "weighted":
@@ -203,11 +206,13 @@ class BestOfN(Strategy):
             if not exact and len(groups) == len(weights) > 1:
                 run.warn(_SCORE_ALONE)
         else:
-            left = _not_failed(run, groups)
-            run.offer(Outcome(winner=_member(heaviest(left, weights), scores)))
-            votes = dict.fromkeys(weights, 1.0)
-            entrants = Entrants(groups=left, weights=weights, votes=len(votes))
-            group, weights = await self.select(run, entrants), votes
+            left, votes = _not_failed(run, groups), dict.fromkeys(weights, 1.0)
+            group = heaviest(left or groups, weights)
+            run.offer(Outcome(winner=_member(group, scores)))
+            if left or (not exact and getattr(verifier, "calls", 0)):
+                entrants = Entrants(groups=left or groups, weights=weights, votes=len(votes))
+                group = await self.select(run, entrants)
+            weights = votes
         if group is None:
             return None, None
         share = sum(weights[sample.index] for sample in group.samples) / sum(weights.values())
@@ -233,6 +238,13 @@ def _remark(run: Run[P, T], *, exact: bool, scored: bool) -> None:
         run.warn(NONE_PASSED)
 
 
+def _remark_winner(run: Run[P, T], winner: Sample[T] | None, *, exact: bool) -> None:
+    """Say where the best of all did not pass; of an exact verifier that is said already."""
+    verdict = None if winner is None else run.verdicts.get(winner.index)
+    if verdict is not None and verdict.outcome == "fail" and not exact:
+        run.warn(FAILED)
+
+
 def _unjudged(run: Run[P, T], counted: set[int]) -> list[Sample[T]]:
     """What was drawn and not judged before a budget ended the run: it is paid for, so it stands."""
     cut = run.exhausted is not None
@@ -251,10 +263,9 @@ def _weights_of(
 
 
 def _not_failed(run: Run[P, T], groups: tuple[Group[T], ...]) -> tuple[Group[T], ...]:
-    """The answers with a sample that did not fail; all of them where there are none."""
+    """The answers with a sample that did not fail."""
     failed = {index for index, each in run.verdicts.items() if each.outcome == "fail"}
-    left = [group for group in groups if any(s.index not in failed for s in group.samples)]
-    return tuple(left) or groups
+    return tuple(g for g in groups if any(s.index not in failed for s in g.samples))
 
 
 def _member(group: Group[T] | None, scores: Mapping[int, float]) -> Sample[T] | None:

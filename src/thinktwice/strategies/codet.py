@@ -14,7 +14,7 @@ from thinktwice.remarks import UNJUDGED
 from thinktwice.result import Outcome
 from thinktwice.sample import Verdict
 from thinktwice.sampling import as_source
-from thinktwice.sandbox.execution import executed
+from thinktwice.sandbox.execution import check_execution, executed
 from thinktwice.sandbox.protocol import Limits
 from thinktwice.stop import AtMost
 from thinktwice.stop.algebra import at_least_one
@@ -39,6 +39,7 @@ T = TypeVar("T")
 X = TypeVar("X")
 
 _NO_TESTS: Final = "no test could be used, so the most frequent program was taken"
+_NO_PROGRAMS: Final = "no answer holds a program, so the most frequent answer was taken"
 _NO_AGREEMENT: Final = "no program passes any of the tests, so the most frequent one was taken"
 _AS_PYTHON: Final = Comparison(strict=False)
 
@@ -91,6 +92,7 @@ class CodeT(Strategy):
         check_draws(self.n)
         at_least_one("writes", self.writes)
         check_inside(self.of)
+        check_execution(self.sandbox, self.limits, self.entry_point)
         if self.generate is not None:
             as_writer(self.generate)
         if not self.power > 0:
@@ -122,7 +124,7 @@ class CodeT(Strategy):
             await _all([run.verify(sample, judge) for sample in drawn])
         chosen = self._chosen(drawn, judge.passed)
         if chosen is None:
-            run.warn(_why(judge))
+            run.warn(_why(judge, len(drawn)))
         ended = run.exhausted or AtMost(self.n)
         return replace(chosen or most, stopped_by=ended, used=ballot.tally().finished)
 
@@ -167,10 +169,12 @@ class CodeT(Strategy):
         raise UsageError("generate", None, remedy)
 
 
-def _why(judge: _Judge) -> str:
+def _why(judge: _Judge, drawn: int) -> str:
     """Why there is no group to choose from."""
     if judge.passed:
         return _NO_AGREEMENT
+    if judge.tests and judge.empty == drawn:
+        return _NO_PROGRAMS
     return UNJUDGED if judge.tests else _NO_TESTS
 
 
@@ -185,12 +189,14 @@ class _Judge:
         self.strategy = strategy
         self.tests = tests
         self.passed: dict[int, list[int]] = {}
+        self.empty = 0
 
     async def __call__(self, sample: Sample[object], /, *, prompt: object) -> Verdict:
         del prompt
         of = self.strategy
         program = program_in(sample.value, entry_point=of.entry_point, header=of.header)
         if program is None:
+            self.empty += 1
             return Verdict(outcome="fail", feedback=NO_PROGRAM)
         cases = [test.case for test in self.tests]
         execution = await executed(program, cases, sandbox=of.sandbox, limits=of.limits)

@@ -176,7 +176,7 @@ class CritiqueRepair(Strategy):
     def _decides(self, run: Run[P, T]) -> Verifier[object]:
         """The verifier, or the mode's critic where there is none."""
         if self.verifier is not None:
-            return as_verifier(self.verifier)
+            return as_verifier(self.verifier, lenient=True)  # the draft is paid for
         return self._asked(run, _WAYS[self._mode].critic or Critic)
 
     def _asking(self, run: Run[P, T]) -> Asking:
@@ -220,7 +220,7 @@ def _own(run: Run[P, T]) -> Callable[..., object]:
 
 
 def _check_critic(critic: object, mode: Mode) -> None:
-    check_called(critic)
+    check_called(critic, "critic")
     if mode == "critic":
         remedy = "mode='critic' takes its feedback from the verifier: leave it out, or give mode="
         raise UsageError("critic", critic, remedy)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from thinktwice.ballot import Ballot
 from thinktwice.budget import Need
 from thinktwice.entry import ZERO
-from thinktwice.errors import UsageError
+from thinktwice.errors import BudgetExceeded, UsageError
 from thinktwice.result import Outcome
 from thinktwice.sampling import as_source
 from thinktwice.stop import AtMost, claim
@@ -31,7 +31,6 @@ from thinktwice.verifiers.reply import CUT_OFF, fields_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Hashable
 
-    from thinktwice.ledger import Ledger
     from thinktwice.protocols import Options, Sampler
     from thinktwice.run import Run
     from thinktwice.sample import Sample
@@ -53,6 +52,9 @@ _NOT_PICKED: Final = (
     "the model did not pick a response in the form asked for, or failed, so the most frequent "
     "answer stands, or the first"
 )
+_NOT_ASKED: Final = (
+    "a budget ended before a response was picked, so the most frequent answer stands, or the first"
+)
 _ENOUGH: Final = 3
 """Calls with which there is something to pick from."""
 _VOID: Final = "a selection by a judge"
@@ -66,10 +68,9 @@ class UniversalConsistency(Strategy):
     where no two samples are equal and no key can be given. On maths it matches a vote. The samples
     stand in the prompt as data, in seeded random order, since models prefer a place.
 
-    Under a cap on calls the last one is kept for the pick. If the samples are all equal nobody is
-    asked. If the reply cannot be read, the model fails, or
-    a budget does not afford it, the most frequent answer wins, at a tie the first one; a warning
-    says so.
+    Under a cap of at least 3 calls the last one is kept for the pick. If the samples are all equal
+    nobody is asked. If the reply cannot be read, the model fails, or a budget does not afford it,
+    the most frequent answer wins, at a tie the first one; a warning says so.
 
     Cost: n samples and one call that reads them all, so n is limited by what the model can keep
     apart: 8 in the paper; with more than about 16 it gets worse.
@@ -124,7 +125,7 @@ class UniversalConsistency(Strategy):
         """Draw all, then ask."""
         layout = self._layout(run.prompt)  # before anything is paid for
         ballot: Ballot[T] = Ballot(self.n)
-        with _call_kept(run.ledger):
+        with _call_kept(run):
             async with run.draws(self.n, vary=self.vary) as samples:
                 async for sample, _ in samples:
                     ballot.add(sample)
@@ -158,6 +159,9 @@ class UniversalConsistency(Strategy):
                 place = place_in(reply.value, len(shown))
         except (UsageError, *as_source(judge).passthrough):
             raise
+        except BudgetExceeded:
+            run.warn(_NOT_ASKED)
+            return None
         except Exception:  # noqa: BLE001, S110 - the samples are paid for, and stand without it
             pass
         if place is None:
@@ -177,8 +181,9 @@ class UniversalConsistency(Strategy):
 
 
 @contextmanager
-def _call_kept(ledger: Ledger) -> Generator[None]:
+def _call_kept(run: Run[P, T]) -> Generator[None]:
     """Keep the call that picks out of the reach of the draws; its tokens nobody knows yet."""
+    ledger = run.ledger
     enough = ledger.remaining.get("calls", _ENOUGH) >= _ENOUGH
     got = ledger.reserve(Need(tokens=0, cost=ZERO)) if enough else None
     leases = got if isinstance(got, list) else []
@@ -189,6 +194,8 @@ def _call_kept(ledger: Ledger) -> Generator[None]:
     finally:
         for lease in leases:
             lease.release()
+        if leases and run.exhausted is not None and run.exhausted.kind == "calls":
+            run.exhausted = replace(run.exhausted, apart=run.exhausted.apart + len(leases))
 
 
 def place_in(reply: object, n: int) -> int | None:

@@ -24,7 +24,7 @@ Check: TypeAlias = "Callable[..., bool | float | Verdict | Awaitable[bool | floa
 """A callable of the value of a sample, sync or async."""
 
 
-def as_verifier(verifier: Verifier[P] | Check) -> Verifier[P]:
+def as_verifier(verifier: Verifier[P] | Check, *, lenient: bool = False) -> Verifier[P]:
     """The verifier itself, or one that calls a plain callable with `sample.value`.
 
     What the callable returns: a bool is a pass or a fail; a number in [0, 1] is a score, and never
@@ -35,6 +35,7 @@ def as_verifier(verifier: Verifier[P] | Check) -> Verifier[P]:
     Args:
         verifier: An object with `name` and `exact` that is called with the sample and `prompt=`;
             or the callable.
+        lenient: What a callable returns that is no verdict is an "error" verdict.
 
     Raises:
         UsageError: It is neither. When called, the verifier raises it for what is no verdict, or a
@@ -45,7 +46,8 @@ def as_verifier(verifier: Verifier[P] | Check) -> Verifier[P]:
         return cast("Verifier[P]", verifier)
     check = cast("Check", verifier)
     exact, calls = getattr(check, "exact", False), getattr(check, "calls", 0)
-    return cast("Verifier[P]", _Checked(check, name_of(check), exact is True, calls))
+    checked = _Checked(check, name_of(check), exact is True, calls, lenient)
+    return cast("Verifier[P]", checked)
 
 
 def check_verifier(given: object) -> None:
@@ -68,11 +70,17 @@ class _Checked:
     name: str
     exact: bool
     calls: int
+    lenient: bool
 
     async def __call__(self, sample: Sample[object], /, *, prompt: object) -> Verdict:
         """Call it with the value, and read what it returns."""
         del prompt
-        verdict = verdict_of(await called(self.check, sample.value))
+        try:
+            verdict = verdict_of(await called(self.check, sample.value))
+        except UsageError as error:
+            if not self.lenient:
+                raise
+            verdict = Verdict(outcome="error", evidence=(f"UsageError: {error.remedy}",))
         return replace(
             verdict,
             verifier=verdict.verifier or self.name,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from statistics import median
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 from thinktwice.calls import call, check_called
-from thinktwice.errors import ThinktwiceError, UsageError
+from thinktwice.errors import ThinktwiceError, UsageError, is_number
 from thinktwice.sample import Verdict
 from thinktwice.stop.algebra import at_least_one
 from thinktwice.verifiers.judge_prompt import Grade, JudgePrompt, grade_of, judge_prompt
@@ -62,8 +63,8 @@ class Judge:
         exact: Never.
 
     Raises:
-        UsageError: The sampler is not callable, the rubric is empty, the scale does not rise, or
-            another unusable parameter.
+        UsageError: The sampler is not callable, the rubric is empty, the scale is no pair of
+            numbers that rises, or another unusable parameter.
     """
 
     sampler: Callable[..., object]
@@ -82,8 +83,7 @@ class Judge:
         check_rubric(self.rubric)
         check_reference(self.reference)
         at_least_one("repeats", self.repeats)
-        if not self.scale[0] < self.scale[1]:
-            raise UsageError("scale", self.scale, "give the worst score, then a higher best one")
+        check_scale(self.scale)
 
     @property
     def calls(self) -> int:
@@ -169,6 +169,19 @@ def check_rubric(rubric: str) -> None:
     """
     if not isinstance(rubric, str) or not rubric.strip():
         raise UsageError("rubric", rubric, "say what makes an answer good, and what bad")
+
+
+def check_scale(scale: tuple[float, float]) -> None:
+    """Refuse what is no pair of finite numbers that rises.
+
+    Raises:
+        UsageError: As above.
+    """
+    ends = tuple(scale) if isinstance(scale, tuple | list) else ()
+    finite = all(is_number(end) and math.isfinite(end) for end in ends)
+    if len(ends) != 2 or not finite or not ends[0] < ends[1]:  # noqa: PLR2004 - a pair
+        remedy = "give the worst score, then a higher best one, such as (0, 10)"
+        raise UsageError("scale", scale, remedy)
 
 
 def check_reference(reference: object) -> None:

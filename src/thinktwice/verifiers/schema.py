@@ -8,7 +8,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 from thinktwice.answers import text_in, unwrap
 from thinktwice.answers.json_path import fences_in
@@ -19,7 +19,7 @@ from thinktwice.threads import in_thread
 from thinktwice.verifiers.json_schema import validator_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from thinktwice.entry import Role
     from thinktwice.sample import Sample
@@ -33,8 +33,15 @@ _PUT_RIGHT: Final = (
 )
 _TOO_DEEP: Final = "it is nested too deeply"
 
-Problems: TypeAlias = "Callable[[object, str | None], Iterable[str]]"
-"""Finds what is wrong with data, given the JSON that it was read from if it was."""
+
+class Problems(Protocol):
+    """Finds what is wrong with data, given the JSON that it was read from if it was."""
+
+    def __call__(
+        self, data: object, read_from: str | None, *, strict: bool = False
+    ) -> Iterable[str]:
+        """Say each; with `strict`, a type converts no more than JSON makes it."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -102,14 +109,15 @@ class Schema:
 
         Args:
             value: Data, a text or a chat message.
-            data: It is data, whatever it looks like.
+            data: It is data, whatever it looks like, and used as it is. A type then takes nothing
+                that it would have to convert, except what JSON has no form for: a date is a text.
         """
         try:
             text = None if data else _text_of(value)
             if text is not None:
                 found = self._problems(*json_of(text))
             else:
-                found = self._problems(value if data else _bare(value), None)
+                found = self._problems(value if data else _bare(value), None, strict=data)
             return [_cut(each) for each in islice(found, _MOST_PROBLEMS)]
         except json.JSONDecodeError as error:
             return [_unreadable(error)]
@@ -135,7 +143,8 @@ def _by_json_schema(schema: Mapping[str, object]) -> Problems:
 
     library: Any = exceptions
 
-    def problems(data: object, read_from: str | None) -> Iterable[str]:
+    def problems(data: object, read_from: str | None, *, strict: bool = False) -> Iterable[str]:
+        del strict  # it never converts
         plain = data if read_from is not None else to_jsonable_python(data)
         for error in validator.iter_errors(plain):
             deepest = library.best_match([error])
@@ -158,17 +167,26 @@ def _by_type(schema: object) -> Problems:
         remedy = "give a JSON Schema as a mapping, a pydantic model, or a type that pydantic knows"
         raise UsageError("schema", schema, remedy) from error
 
-    def problems(data: object, read_from: str | None) -> Iterable[str]:
+    def problems(data: object, read_from: str | None, *, strict: bool = False) -> Iterable[str]:
+        written = _written(data) if strict else read_from
         try:
-            if read_from is not None:
-                adapter.validate_json(read_from)
+            if written is not None:
+                adapter.validate_json(written, strict=strict or None)
             else:
-                adapter.validate_python(data)
+                adapter.validate_python(data, strict=strict or None)
         except ValidationError as error:
             for each in error.errors(include_url=False, include_context=False):
                 yield f"{_place(each['loc'])}: {each['msg']} (got {_quoted(each['input'])})"
 
     return problems
+
+
+def _written(data: object) -> str | None:
+    """Data as JSON; None if it cannot be written."""
+    try:
+        return json.dumps(data)
+    except (TypeError, ValueError):
+        return None
 
 
 # ---- reading ------------------------------------------------------------------------------------

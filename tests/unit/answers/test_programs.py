@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from types import SimpleNamespace
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from thinktwice.answers.programs import LONGEST, blocks, cleaned, program_in
-from thinktwice.errors import UsageError
+from thinktwice.sample import Completion
 
 DOUBLE = "def double(x):\n    return 2 * x\n"
 FENCED = f"```python\n{DOUBLE}```"
@@ -148,10 +149,42 @@ def test_what_is_too_long_is_no_program():
     assert program_in("x = 1\n" * LONGEST) is None
 
 
-def test_a_value_without_a_text_is_refused():
+@pytest.mark.parametrize("value", [3.5, b"def f(): ...", [FENCED], {"n": 3}, object()])
+def test_a_value_without_a_text_has_no_program(value):
     """There is nothing to read."""
-    with pytest.raises(UsageError, match="has none"):
-        program_in(3.5)
+    assert program_in(value) is None
+
+
+class TestData:
+    """Programs in the fields of structured output."""
+
+    @dataclass
+    class Answer:
+        code: str
+        text: str = "It returns `2 * x`."
+
+    def test_any_field_may_hold_it(self):
+        """Bare or in a fence; the one that is called goes before others."""
+        assert program_in({"code": DOUBLE, "note": "x = 1"}) == DOUBLE
+        assert program_in(self.Answer(code=FENCED), entry_point="double") == DOUBLE
+        both = {"code": DOUBLE, "usage": "def usage():\n    return double(2)\n"}
+        assert program_in(both, entry_point="double") == DOUBLE
+
+    def test_a_wrapping_is_taken_off(self):
+        """As everywhere."""
+        assert program_in(Completion(value={"code": DOUBLE})) == DOUBLE
+        assert program_in(Completion(value=None, text=FENCED)) == DOUBLE
+        raw = {"raw": None, "parsed": {"code": DOUBLE}, "parsing_error": None}
+        assert program_in(raw) == DOUBLE
+
+    def test_a_message_is_its_content(self):
+        """Its other fields are not what the model said."""
+        message = {"role": "assistant", "content": "I cannot.", "name": DOUBLE}
+        assert program_in(message) is None
+
+    def test_a_header_goes_on_with_a_text_alone(self):
+        """No field is known to be where it goes on."""
+        assert program_in({"code": "    return xs[0]"}, header=HEADER) is None
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import pickle
 from dataclasses import dataclass
+from enum import Enum
 from typing import Annotated, Any, Literal
 
 import pytest
@@ -52,6 +54,12 @@ class Transfer:
         return {"balance": 100 - amount}
 
 
+class Room(Enum):
+    """One of a few."""
+
+    BLUE = "blue"
+
+
 def transfer(to: str, amount: Annotated[int, Gt(0)], *, currency: Literal["EUR"] = "EUR") -> str:
     raise AssertionError
 
@@ -82,8 +90,14 @@ class TestShapes:
                 "id": "c1",
                 "function": {"name": "transfer", "arguments": '{"to": "amy", "amount": 50}'},
             },
+            {
+                "type": "tool_use",
+                "id": "c1",
+                "name": "transfer",
+                "input": {"to": "amy", "amount": 50},
+            },
         ],
-        ids=["LangChain", "ours", "OpenAI"],
+        ids=["LangChain", "ours", "OpenAI", "Anthropic"],
     )
     def test_it_is_one_tool_call_of_any_interface(self, action: object):
         """What may be executed is the same, with the id by which the model knows it."""
@@ -136,7 +150,6 @@ class TestParameters:
             ("rounds", (is_small,), {"rounds": -1}),
             ("rounds", (is_small,), {"rounds": True}),
             ("timeout", (is_small,), {"timeout": 0}),
-            ("tool", (is_small,), {"tool": len}),
         ],
     )
     def test_by_name(self, parameter, checks, more):
@@ -181,6 +194,43 @@ class TestArguments:
         assert decided({"name": "free", "args": {"to": "a", "x": 1, "json": True}}, tool=free)
         assert not decided({"name": "free", "args": {"to": "a", "json": "perhaps"}}, tool=free)
 
+    @pytest.mark.parametrize("amount", ["500", True, 5.0])
+    @pytest.mark.parametrize("tool", [Transfer(), transfer], ids=["object", "function"])
+    def test_nothing_is_converted(self, tool: object, amount: object):
+        """What is executed is what was proposed, so it must be of the type itself."""
+        decision = decided(call(to="amy", amount=amount), is_small, tool=tool)
+        assert not decision
+        assert f"amount: Input should be a valid integer (got {amount!r})" in decision.reasons[0]
+        assert not decided(call(to="amy", amount=amount), Schema(Transfer.args_schema))
+
+    def test_a_repair_puts_the_type_right(self):
+        """It is told which is wanted."""
+        model = ScriptedSampler(['{"to": "amy", "amount": 50}'])
+        decision = decided(call(to="amy", amount="50"), tool=transfer, repair=model)
+        assert (decision.allowed, decision.action.args["amount"]) == (True, 50)
+        assert "a valid integer" in model.prompts[0]
+
+    def test_what_json_has_no_form_for_is_a_text(self):
+        """Dates and enums among others; an integer is a float too."""
+
+        def book(day: dt.date, room: Room, price: float, of: set[int]) -> None:
+            raise AssertionError
+
+        good = {"day": "2026-01-31", "room": "blue", "price": 5, "of": [1]}
+        decision = decided({"name": "book", "args": good}, tool=book)
+        assert (decision.allowed, decision.action.args) == (True, good)
+        for wrong in ({"day": "soon"}, {"room": "red"}, {"day": 0}, {"price": "5"}):
+            assert not decided({"name": "book", "args": good | wrong}, tool=book)
+
+    def test_what_is_no_json_is_of_the_type_itself(self):
+        """Where something in between has made objects of it."""
+
+        def book(day: dt.date) -> None:
+            raise AssertionError
+
+        assert decided({"name": "book", "args": {"day": dt.date(2026, 1, 31)}}, tool=book)
+        assert not decided({"name": "book", "args": {"day": object()}}, tool=book)
+
     def test_a_schema_of_yours_gets_the_arguments(self):
         """And other checks are not asked about what does not fit it."""
         asked: list[object] = []
@@ -206,6 +256,32 @@ class TestArguments:
         assert not decided(call(**args), Schema(Transfer.args_schema))
         if "object" not in str(args):
             assert not decided(call(**args), Schema(schema))
+
+
+class TestOtherTools:
+    """The name of the tool is the model's choice too."""
+
+    @pytest.mark.parametrize("tool", [Transfer(), transfer], ids=["object", "function"])
+    def test_a_call_of_another_is_refused(self, tool: object):
+        """Nothing else is asked, and no repair, which may change arguments alone."""
+        asked: list[object] = []
+        model = ScriptedSampler(['{"to": "amy", "amount": 5}'])
+        action = {"name": "delete_all", "args": {"to": "amy", "amount": 5}}
+        decision = decided(action, asked.append, tool=tool, repair=model, on_error="allow")
+        assert not decision
+        assert decision.reasons == (
+            "The call is of another tool than the one that may be called here.",
+        )
+        assert [(each.verifier, each.outcome) for each in decision.verdicts] == [("tool", "fail")]
+        assert (asked, model.calls, decision.action.name) == ([], 0, "delete_all")
+
+    def test_a_tool_without_a_name_may_be_any(self):
+        """As an object that is called has none of its own."""
+
+        class Nameless:
+            args_schema = Transfer.args_schema
+
+        assert decided(CALL, tool=Nameless())
 
 
 class TestPolicies:

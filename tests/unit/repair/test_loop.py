@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 from thinktwice import Budget, BudgetExceeded, Limit, UsageError, Verdict, solve
+from thinktwice.remarks import FAILED
 from thinktwice.repair import repair
 from thinktwice.repair.loop import warmer
 from thinktwice.stop import AtMost, GoodEnough
@@ -208,6 +209,10 @@ class TestFaults:
         result = run_virtual(solve("q", sampler=sampler, strategy=Repairing(saying(bad="no"))))
         assert result.value == "bad"
         assert isinstance(result.samples[1].error, ConnectionError)
+        assert result.warnings == (
+            "a repair ended early, as a call failed: ConnectionError",
+            FAILED,
+        )
 
     def test_a_draft_that_fails(self):
         """Its exception is raised, with the result."""

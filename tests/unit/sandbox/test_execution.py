@@ -20,6 +20,19 @@ async def test_a_sandbox_that_is_given_runs_it():
     assert (ran.status, ran.sandbox, ran.cases[0].value) == ("ok", "here", "1")
 
 
+async def test_one_that_raises_is_an_error():
+    """And no fault of the program."""
+
+    class Full:
+        name = "full"
+
+        async def execute(self, program, cases, *, limits):
+            raise OSError("no space left")
+
+    ran = await executed("def f(x): return x", CASES, sandbox=Full(), limits=Limits())
+    assert (ran.status, ran.sandbox, ran.reason) == ("error", "full", "it raised OSError")
+
+
 async def test_without_any_it_is_an_error_that_says_what_to_install(monkeypatch):
     """Never a fail of the program."""
 

@@ -150,6 +150,20 @@ class TestTrouble:
         assert any("could be judged" in each for each in result.warnings)
         assert result.verdicts[0].evidence == ("no disk",)
 
+    async def test_answers_without_any_program(self):
+        """They failed, and no verifier is in trouble."""
+        result = await solved(["I cannot.", "No.", "No."])
+        assert result.value == "No."
+        assert {verdict.outcome for verdict in result.verdicts} == {"fail"}
+        assert [each for each in result.warnings if "holds a program" in each]
+        assert not [each for each in result.warnings if "could be judged" in each]
+
+    async def test_some_without_a_program_and_a_sandbox_in_trouble(self):
+        """The trouble is what is said."""
+        result = await solved(["No.", "No.", RIGHT], sandbox=Here(status="error", reason="full"))
+        assert [each for each in result.warnings if "could be judged" in each]
+        assert not [each for each in result.warnings if "holds a program" in each]
+
     async def test_a_budget_that_ends_before_the_tests(self):
         """What was drawn is voted on."""
         result = await solved([SQUARE, RIGHT, RIGHT, RIGHT], budget=Budget(calls=3))
@@ -178,11 +192,22 @@ class TestTrouble:
 
 @pytest.mark.parametrize(
     "options",
-    [{"n": 0}, {"writes": 0}, {"generate": 3}, {"power": 0}, {"of": 3}],
+    [
+        {"n": 0},
+        {"writes": 0},
+        {"generate": 3},
+        {"power": 0},
+        {"of": 3},
+        {"sandbox": 3},
+        {"limits": 3},
+        {"entry_point": "f g"},
+    ],
 )
 def test_what_is_wrong_is_said_when_it_is_made(options):
     """With the remedy."""
-    with pytest.raises(UsageError):
+    (name,) = options
+    told = {"generate": "sampler"}.get(name, name)
+    with pytest.raises(UsageError, match=f"^{told}="):
         codet(**{"n": 3, **options})
 
 

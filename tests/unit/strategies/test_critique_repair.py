@@ -58,14 +58,13 @@ class TestParameters:
             ("confirm", {"confirm": 0}),
             ("critic", {"critic": "gpt", "mode": "self_refine"}),
             ("critic", {"critic": len, "verifier": len}),
-            ("sampler", {"critic": "gpt"}),
+            ("critic", {"critic": "gpt"}),
             ("key", {"key": "nonsense"}),
             ("of", {"of": 4}),
         ],
     )
     def test_by_name(self, parameter, given):
         """The parameter is in the message."""
-        parameter = "sampler" if parameter == "critic" and given["critic"] == "gpt" else parameter
         with pytest.raises(UsageError, match=f"^{parameter}="):
             CritiqueRepair(**given)
 
@@ -385,3 +384,14 @@ def test_a_critic_can_be_the_verifier():
     result, _ = solved(["a"], strategy)
     assert result.value == "a"
     assert critic.prompts[0][0]["role"] == "system"
+
+
+@pytest.mark.parametrize("said", [None, float("nan"), 2.0, "fine"], ids=str)
+async def test_a_check_that_returns_nonsense_leaves_the_draft(said):
+    """It is an error of the check, and the draft is paid for."""
+    result = await solve(
+        "q", sampler=ScriptedSampler(["draft"]), strategy=CritiqueRepair(lambda _: said)
+    )
+    assert result.value == "draft"
+    assert [verdict.outcome for verdict in result.verdicts] == ["error"]
+    assert any("broke" in warning for warning in result.warnings)

@@ -202,6 +202,18 @@ class TestFallingBack:
         assert result.cut is not None
         assert (result.launched, judge.calls) == ((calls - 1, 1) if calls > 2 else (calls, 0))
 
+    def test_without_a_call_to_pick_with_nobody_was_asked(self):
+        """So the warning does not say that the model failed."""
+        result = run(ANSWERS, UniversalConsistency(3, judge=Picks()), budget=Budget(calls=2))
+        assert any("before a response was picked" in warning for warning in result.warnings)
+        assert not any("did not pick" in warning for warning in result.warnings)
+
+    def test_the_limit_counts_the_call_that_was_kept(self):
+        """Else 2 of 3 calls would be a cap that is used up."""
+        result = run(ANSWERS, UniversalConsistency(3, judge=Picks()), budget=Budget(calls=3))
+        assert result.ledger.total.calls == 3
+        assert str(result.stopped_by) == "budget of 3 calls used up (2 spent, 1 set apart)"
+
     def test_abstentions_alone_are_no_answer(self):
         """Nobody is asked."""
         cut = Completion(value="a", finish_reason="length")

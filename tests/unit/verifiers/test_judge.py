@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from types import SimpleNamespace
 
@@ -198,6 +199,11 @@ def test_it_is_an_inexact_verifier_of_one_call():
         ("reference", {"reference": " "}),
         ("repeats", {"repeats": 0}),
         ("scale", {"scale": (5, 5)}),
+        ("scale", {"scale": 3}),
+        ("scale", {"scale": (0, math.inf)}),
+        ("scale", {"scale": ("a", "b")}),
+        ("scale", {"scale": (0, 5, 10)}),
+        ("scale", {"scale": (False, True)}),
         ("sampler", {"sampler": "gpt-5"}),
     ],
 )

@@ -29,11 +29,22 @@ _DIGIT: Final = re.compile(
 )
 _CURRENCY: Final = re.compile(r"\\?\$ ?\Z")
 _DENIED: Final = re.compile(
-    r"\b(?:not|isn't|aren't|doesn't|don't|wrong|incorrect\w*|mistake\w*|false|error|instead|suppose"
-    r"|unless|cannot|can't|never|neither|nor|rather|binary|octal|hex\w*|base \d+)\b"
-    r"|\(mod|\\[bp]?mod",
+    r"\b(?:not|isn't|aren't|doesn't|don't|wrong|incorrect\w*|mistake\w*|false|error|instead"
+    r"|unless|cannot|can't|never|neither|nor|rather)\b",
     re.IGNORECASE,
 )
+_SUPPOSED: Final = re.compile(
+    r"\b(?:suppos(?:e|es|ing)|assum(?:e|es|ed|ing)|imagin(?:e|ing)|pretend(?:ing)?"
+    r"|if(?=[ ](?:that[ ])?[\d(\[$\\*.-]|[^\n]{1,200}\bwere\b))\b",
+    re.IGNORECASE,
+)
+_OTHER_ARITHMETIC: Final = re.compile(
+    r"\b(?:binary|octal|hex\w*|base[ -](?:\d+|two|eight|ten|twelve|sixteen)|xor|bitwise|o'clock"
+    r"|clock|mod(?:ulo|ulus|ular|\d+)?|truncat\w+|int(?:eger)?[ -](?:division|arithmetic|math)"
+    r"|(?<!/)(?<!per )(?<!each )(?<!st )(?<!nd )(?<!rd )(?<!th )floor(?!\())\b|\\[bp]?mod|\\oplus",
+    re.IGNORECASE,
+)
+_LEFT_ALONE: Final = (_DENIED, _SUPPOSED, _OTHER_ARITHMETIC)
 _ROUNDED: Final = re.compile(
     r"\b(?:round\w*|approx\w*|about|nearly|roughly|estimat\w+|almost|around)\b|~|\\approx",
     re.IGNORECASE,
@@ -92,7 +103,9 @@ def _sentences(text: str) -> Iterator[tuple[int, int]]:
 def _is_promising(text: str, start: int, end: int) -> bool:
     if text[end : end + 1] == "?" or not _PROMISING.search(text, start, end):
         return False
-    return bool(_DIGIT.search(text, start, end)) and not _DENIED.search(text, start, end)
+    if not _DIGIT.search(text, start, end):
+        return False
+    return not any(each.search(text, start, end) for each in _LEFT_ALONE)
 
 
 def _statements(tokens: Iterator[Token]) -> Iterator[list[Token]]:

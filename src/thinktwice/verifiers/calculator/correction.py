@@ -12,7 +12,7 @@ from thinktwice.verifiers.calculator.expression import evaluate
 from thinktwice.verifiers.calculator.judgement import findings
 from thinktwice.verifiers.calculator.literals import agrees
 from thinktwice.verifiers.calculator.plain import plain
-from thinktwice.verifiers.calculator.readings import other_values
+from thinktwice.verifiers.calculator.readings import logarithms, other_values
 from thinktwice.verifiers.calculator.sizes import CalculationError
 from thinktwice.verifiers.calculator.tokens import tokens_of
 from thinktwice.verifiers.calculator.written import like
@@ -142,7 +142,8 @@ class _Pass:
         if agrees(value, stated, near=finding.claim.sign == "~"):
             self.mention(token)
             return
-        if any(other != finding.value for other in other_values(finding.expression.tokens)):
+        tokens = finding.expression.tokens
+        if logarithms(tokens) or any(other != finding.value for other in other_values(tokens)):
             raise _AmbiguousError
         by, worth = like(finding.right(value), token, grouped="," in self.text)
         self.changed[token.start] = _Edit(token, by, worth)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import chain
 from typing import TYPE_CHECKING, Final
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 _NEARLY: Final = Fraction(1, 50)
 """How far apart two sides with decimals may be that are both computed, as a share."""
+
+_INEXACT: Final = Fraction(1, 10**40)
+"""The same for roots and logarithms, which have 50 digits: sqrt(2) * sqrt(3) = sqrt(6)."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +61,12 @@ def findings(text: str, converter: Converter | None = None) -> list[Finding]:
     """
     rounded: dict[str, Fraction] = {}
     found: list[Finding] = []
+    last: Finding | None = None  # of the chain that goes on
     for claim in claims_of(text):
-        finding = _judge(claim, rounded, converter)
+        goes_on = last is not None and last.holds and last.claim.right is claim.left
+        going = _restated(claim, last) if last is not None and goes_on else None
+        last = going or _judge(claim, rounded, converter)
+        finding = None if going is not None and going.holds else last
         if finding is None:
             continue
         found.append(finding)
@@ -153,6 +160,27 @@ def _words(piece: Piece) -> set[str]:
     return {label.text.lower() for label in piece.labels}
 
 
+def _restated(claim: Claim, before: Finding) -> Finding | None:
+    """A number of a chain and the one behind it, 4 = 5 in 2 + 2 = 4 = 5; None if they are not both.
+
+    Only what counts the same thing in the same way is compared: not 60 minutes = 1 hour.
+    """
+    middle, stated = before.stated, literal(claim.right)
+    if middle is None or stated is None or claim.sign == "is" or before.expression is claim.left:
+        return None
+    left, right = claim.left, claim.right
+    money = {any(token.money for token in piece.tokens) for piece in (left, right)}
+    if _words(left) != _words(right) or len(money) > 1 or middle.percent != stated.percent:
+        return None
+    whole = replace(claim, left=before.expression, start=before.claim.start)
+    if _mixes_units(whole):
+        return None
+    near = "~" in {claim.sign, before.claim.sign}
+    rounds = abs(middle.value - stated.value) < Fraction(1, 10**stated.token.places)
+    holds = rounds or agrees(middle.value, stated, near=near)
+    return Finding(whole, holds, before.expression, stated, before.value)
+
+
 def _compared(claim: Claim) -> Finding | None:
     """Two computed sides: equal, or the right one goes on from the left one's value.
 
@@ -164,7 +192,8 @@ def _compared(claim: Claim) -> Finding | None:
         return None
     values = {value, *other_values(left.tokens)}
     goes_on = tokens[0].kind == "number" and tokens[0].value in values
-    equal = bool(values & {other, *other_values(tokens)})
+    others = {other, *other_values(tokens)}
+    equal = any(abs(one - two) <= abs(one) * _INEXACT for one in values for two in others)
     decimals = any(token.places for token in (*left.tokens, *tokens))
     near = decimals and abs(value - other) <= abs(value) * _NEARLY
     holds = equal or goes_on or near

@@ -26,6 +26,13 @@ _COMPARES: Final = (
 COMPARES: Final = frozenset(_COMPARES.split())
 """Words behind "is 3" that make it no claim about the number."""
 
+_CALLED: Final = (
+    "sin cos tan cot sec csc arcsin arccos arctan asin acos atan sinh cosh tanh log ln lg exp sqrt "
+    "cbrt abs floor ceil factorial gcd lcm"
+)
+CALLED: Final = frozenset(f"{mark}{name}" for name in _CALLED.split() for mark in ("", "\\"))
+"""Functions that are written without brackets as well: sin 30 + 1 is not 31."""
+
 _UNITS: Final[Mapping[str, str]] = {
     "second": "s sec secs second seconds",
     "minute": "min mins minute minutes",

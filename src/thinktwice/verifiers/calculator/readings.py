@@ -57,8 +57,36 @@ def _readings(tokens: Sequence[Token]) -> Iterator[Sequence[Token]]:
         yield from _share_of_all(tokens)
     if "/" in texts:
         yield _fractions(tokens)
+    if "log" in texts:
+        yield from map(list, logarithms(tokens).values())
     if tokens[0].text == "-":
         yield tokens[1:]
+
+
+def logarithms(tokens: Sequence[Token]) -> Mapping[str, Sequence[Token]]:
+    """An expression whose logs name no base, to each usual base, e, 10 and 2; else nothing."""
+    bare = _without_base(tokens)
+    if not bare:
+        return {}
+    return {
+        base: [t._replace(text=name) if at in bare else t for at, t in enumerate(tokens)]
+        for base, name in (("e", "ln"), ("10", "log10"), ("2", "log2"))
+    }
+
+
+def _without_base(tokens: Sequence[Token]) -> set[int]:
+    """Where each log stands whose bracket holds one argument."""
+    bare: set[int] = set()
+    opened: list[int] = []
+    for place, token in enumerate(tokens):
+        if token.kind == "open":
+            opened.append(place - 1)
+            bare |= {place - 1} if place and tokens[place - 1].text == "log" else set()
+        elif token.kind == "close" and opened:
+            opened.pop()
+        elif token.kind == "comma" and opened:
+            bare.discard(opened[-1])
+    return bare
 
 
 def _relative(tokens: Sequence[Token]) -> list[Token]:
@@ -112,8 +140,6 @@ def _lenient(tokens: Sequence[Token], rounded: Mapping[str, Fraction]) -> Iterat
     texts = {token.text for token in tokens}
     if "%" in texts:
         yield [token for token in tokens if token.kind != "percent"]
-    if "log" in texts:
-        yield [token._replace(text="log10") if token.text == "log" else token for token in tokens]
     if texts & rounded.keys():
         yield [token._replace(value=rounded.get(token.text, token.value)) for token in tokens]
     if any(token.places > 1 for token in tokens):

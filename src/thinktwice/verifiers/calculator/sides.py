@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from thinktwice.verifiers.calculator.names import APPROXIMATE, FILLERS, UNITS
+from thinktwice.verifiers.calculator.names import APPROXIMATE, CALLED, FILLERS, UNITS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -85,6 +85,8 @@ class _Divider:
         if token.kind == "close" and not self.open:
             self.at += 1
             self.end()
+            following = self.tokens[self.at : self.at + 1]
+            self.piece.sound = all((n.kind, n.start) != ("open", token.end) for n in following)
             return
         if before is not None and before.kind in _ENDS_OPERAND and token.kind in _BEGINS_OPERAND:
             labelled = bool(self.piece.labels) and self.piece.labels[-1].start >= before.end
@@ -108,7 +110,9 @@ class _Divider:
         following = self.tokens[end].kind if end < len(self.tokens) else None
         self.at = end
         tokens = self.piece.tokens
-        if not tokens and self.piece.first and all(w.text.lower() in FILLERS for w in run):
+        called = self.is_called(run)
+        filled = self.piece.first and not called
+        if not tokens and filled and all(w.text.lower() in FILLERS for w in run):
             self.piece.near |= any(w.text.lower() in APPROXIMATE for w in run)
             return
         operand = bool(tokens) and tokens[-1].kind in _ENDS_OPERAND
@@ -121,8 +125,12 @@ class _Divider:
         if operand:
             self.label(run[:1], tokens[-1])
         self.end(sound=not tokens or tokens[-1].kind != "operator")
-        called = end < len(self.tokens) and self.tokens[end].start == run[-1].end
-        self.piece.sound = not called  # f(2) is no 2
+        self.piece.sound = not called
+
+    def is_called(self, run: Sequence[Token]) -> bool:
+        """Whether what follows words is their argument or index: f(2) and a[2] are no 2."""
+        touched = self.at < len(self.tokens) and self.tokens[self.at].start == run[-1].end
+        return touched or any(word.text.lower() in CALLED for word in run[-2:])
 
     def label(self, run: Sequence[Token], operand: Token) -> None:
         """Words that say what is counted; a variable is none."""

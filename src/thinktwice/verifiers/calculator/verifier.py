@@ -15,6 +15,7 @@ from thinktwice.verifiers.calculator.correction import correction
 from thinktwice.verifiers.calculator.judgement import findings
 from thinktwice.verifiers.calculator.names import UNITS
 from thinktwice.verifiers.calculator.plain import plain
+from thinktwice.verifiers.calculator.readings import logarithms, value_of
 from thinktwice.verifiers.calculator.written import shown
 from thinktwice.verifiers.material import candidate_text
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from thinktwice.sample import Correction, Sample
     from thinktwice.verifiers.calculator.judgement import Finding
     from thinktwice.verifiers.calculator.plain import Plain
+    from thinktwice.verifiers.calculator.tokens import Token
     from thinktwice.verifiers.calculator.units import Converter
 
 _MOST_EVIDENCE: Final = 5
@@ -178,10 +180,19 @@ def _put_right(text: str, source: Plain, finding: Finding) -> str:
     tokens, first = side.tokens, side is claim.left
     begin = claim.start if first else tokens[0].start
     end = max(each.end for each in (tokens[-1], *(side.labels if first else ())))
-    value = shown(finding.right(finding.value), stated.token.places)
+    value = _to_each_base(tokens) or shown(finding.right(finding.value), stated.token.places)
     unit = [label.text for label in claim.right.labels[:1] if first and label.text in UNITS]
     behind = "%" if stated.percent else "".join(f" {name}" for name in unit)
     return f"{_quoted(text, source, begin, end)} = {value}{behind}"
+
+
+def _to_each_base(tokens: Sequence[Token]) -> str:
+    """The values of an expression with a log that may be to several bases; empty of any other."""
+    values = {base: value_of(reading) for base, reading in logarithms(tokens).items()}
+    known = {base: shown(value) for base, value in values.items() if value is not None}
+    if len(set(known.values())) < len(values):
+        return ""
+    return ", or ".join(f"{text} to the base {base}" for base, text in known.items())
 
 
 def _quoted(text: str, source: Plain, start: int, end: int) -> str:

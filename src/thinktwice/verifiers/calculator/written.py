@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, Final
 
 from thinktwice.verifiers.calculator.functions import round_half_up
+from thinktwice.verifiers.calculator.sizes import PRECISE, decimal
 
 if TYPE_CHECKING:
     from thinktwice.verifiers.calculator.tokens import Token
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
 _MOST_PLACES: Final = 6
 """Decimals that a number is written out with."""
 _LEAST_PLACES: Final = 2
+_DIGITS: Final = 6
+"""Digits of a number that is rounded, from the first that is not zero."""
 _LONGEST: Final = 40
 
 
@@ -39,14 +43,16 @@ def shown(value: Fraction, places: int = 0) -> str:
 
     Args:
         value: The number.
-        places: Decimals to show at least.
+        places: Decimals to show at least, of one that is exact; others have six digits that count.
     """
-    if max(abs(value.numerator), value.denominator) >= 10**_LONGEST:
+    if value and not Fraction(1, 10**_LONGEST) < abs(value) < 10**_LONGEST:
         return "a number of many digits"
     exact = _places(value)
     if exact is not None:
         return _decimal(value, max(exact, places))
-    return f"about {_decimal(round_half_up(value, Fraction(4)), 4)}"
+    near = decimal(value)
+    decimals = max(0, _DIGITS - 1 - near.adjusted())
+    return f"about {near.quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_UP, PRECISE):f}"
 
 
 def _places(value: Fraction) -> int | None:

@@ -34,14 +34,17 @@ def suite_of(tests: Tests, *, entry_point: str | None = None) -> Suite:
         entry_point: What is called with the arguments.
 
     Raises:
-        UsageError: They are none of these, there are none, or a value is no plain data.
+        UsageError: They are none of these, there are none, they assert nothing, or a value is no
+            plain data.
     """
     if isinstance(tests, str):
         return suite_in(tests, entry_point=entry_point)
     given = list(cast("Sequence[object]", tests)) if isinstance(tests, Sequence) else []
     if given and all(isinstance(each, str) for each in given):
         return suite_in("\n".join(map(str, given)), entry_point=entry_point)
-    return Suite(tests=tuple(_pair(each, entry_point) for each in given or [None]))
+    if not given:
+        raise UsageError("tests", tests, _FORM)
+    return Suite(tests=tuple(_pair(each, entry_point) for each in given))
 
 
 def _pair(given: object, entry_point: str | None) -> CodeTest:

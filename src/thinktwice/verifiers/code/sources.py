@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from thinktwice.errors import UsageError
 from thinktwice.sandbox.protocol import Case
-from thinktwice.verifiers.code.asserts import value_of
+from thinktwice.verifiers.code.asserts import called_in, value_of
 from thinktwice.verifiers.code.bodies import body_of
 from thinktwice.verifiers.code.case import CodeTest, Suite
 from thinktwice.verifiers.code.expectation import Expectation
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from thinktwice.verifiers.code.bodies import Names
 
 _SUPPORTED: Final = frozenset({"approx", "fail", "mark", "raises"})
+_FAILS: Final = frozenset({"fail", "raises"})
 _CHECK: Final = "check"
 _NO_FIXTURES: Final = "write test functions without fixtures: literals by parametrize are known"
 _Function = ast.FunctionDef
@@ -34,11 +35,11 @@ def suite_in(text: str, *, entry_point: str | None = None) -> Suite:
 
     Args:
         text: Lines of `assert`, a file of `test_...` functions, or HumanEval's `check(candidate)`.
-        entry_point: What `candidate` stands for in a `check`.
+        entry_point: What `candidate` stands for in a `check`; any tests must use it.
 
     Raises:
-        UsageError: It is not Python, tests nothing, or uses more of pytest than `raises`,
-            `approx`, `fail` and `mark.parametrize` with literals.
+        UsageError: It is not Python, asserts nothing, never uses the entry point, or uses more of
+            pytest than `raises`, `approx`, `fail` and `mark.parametrize` with literals.
     """
     try:
         tree = ast.parse(text)
@@ -48,9 +49,11 @@ def suite_in(text: str, *, entry_point: str | None = None) -> Suite:
     for statement in tree.body:
         reader.read(statement)
     reader.close()
-    if not reader.tests:
+    if not reader.asserts():
         remedy = "write asserts that call the program, in lines or in functions named test_..."
         raise UsageError("tests", text, remedy)
+    if entry_point is not None and not reader.uses(entry_point):
+        raise UsageError("entry_point", entry_point, "the tests never use it: name what they call")
     return Suite(tests=tuple(reader.tests), support=reader.source())
 
 
@@ -75,14 +78,12 @@ class _File:
                 raise UsageError("tests", statement.name, "write test functions that are not async")
             case ast.FunctionDef() | ast.ClassDef() | ast.AsyncFunctionDef():
                 self.support.append(statement)
-            case ast.Assign() | ast.AnnAssign() | ast.AugAssign():
-                self.support.append(statement)
-                self.loose.append(statement)
             case ast.If() if ast.unparse(statement.test) == "__name__ == '__main__'":
                 pass
             case ast.Expr(ast.Call(ast.Name("check"))):
                 pass
             case _:
+                self.support += [statement] * isinstance(statement, _BINDS)
                 self.loose.append(statement)
 
     def imported(self, statement: ast.Import | ast.ImportFrom) -> None:
@@ -133,6 +134,20 @@ class _File:
             expected = Expectation(operator="ok")
             self.tests.append(CodeTest(case=Case(f"{made}()"), expected=expected, source=source))
 
+    def asserts(self) -> bool:
+        """Whether a program could fail by what it gives, and not only by raising."""
+        read = _names(ast.Load, *self.inside, *self.support)
+        helpers = [each for each in self.support if getattr(each, "name", None) in read]
+        taken_out = any(not test.source for test in self.tests)
+        return taken_out or any(map(_asserts, [*self.inside, *helpers]))
+
+    def uses(self, name: str) -> bool:
+        calls = [ast.parse(test.case.expression or "") for test in self.tests]
+        trees = [*self.inside, *self.support, *calls]
+        nodes = (node for tree in trees for node in ast.walk(tree))
+        methods = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+        return {*name.split(".")} <= methods | _names(ast.Load, *trees)
+
     def source(self) -> str:
         """What stands behind the program."""
         written = "\n".join(map(ast.unparse, [*self.support, *self.inside]))
@@ -147,6 +162,18 @@ class _File:
 
 def _is_test(statement: ast.FunctionDef) -> bool:
     return statement.name.startswith("test")
+
+
+def _asserts(statement: ast.stmt) -> bool:
+    """It holds an assert of more than literals, or raises by itself what a test fails with."""
+    for node in ast.walk(statement):
+        if isinstance(node, ast.Raise):
+            return True
+        if isinstance(node, ast.Assert):
+            parts = ast.walk(node.test)
+            if any(isinstance(each, ast.Name | ast.Call) for each in parts):
+                return True
+    return any(name in _FAILS or name.startswith("assert") for name in called_in(statement))
 
 
 def _needed(support: Sequence[ast.stmt], run: Sequence[ast.AST]) -> list[ast.stmt]:

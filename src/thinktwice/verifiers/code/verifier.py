@@ -9,7 +9,7 @@ from thinktwice.answers.programs import program_in
 from thinktwice.calls import call
 from thinktwice.errors import UsageError, is_number
 from thinktwice.sample import Verdict
-from thinktwice.sandbox.execution import executed
+from thinktwice.sandbox.execution import check_execution, executed
 from thinktwice.sandbox.protocol import Limits
 from thinktwice.tokens import text_of
 from thinktwice.verifiers.code.case import Suite
@@ -91,6 +91,7 @@ class Code:
         if (self.tests is None) == (self.generate is None):
             remedy = "give tests=, or generate= with a model that writes them: one of the two"
             raise UsageError("tests", self.tests, remedy)
+        check_execution(self.sandbox, self.limits, self.entry_point)
         for name, least, most in (
             ("hold_back", 0, 1),
             ("absolute", 0, None),

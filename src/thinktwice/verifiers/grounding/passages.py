@@ -56,7 +56,7 @@ def texts_of(found: object) -> list[str]:
         TypeError: It is no list of passages.
     """
     if isinstance(found, str | Mapping) or not isinstance(found, Sequence):
-        raise TypeError("give a list of passages")
+        raise TypeError("give a list of passages, such as [text]")
     texts = (passage_text(each) for each in cast("Sequence[object]", found))
     return [text for text in texts if text.strip()]
 

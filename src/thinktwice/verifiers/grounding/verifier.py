@@ -115,7 +115,7 @@ class Grounding:
         if self.passages is not None and not callable(self.passages):
             _check_passages(self.passages)
         if self.judge is not None:
-            check_called(self.judge)
+            check_called(self.judge, "judge")
         if self.retrieve_by not in ("prompt", "claim"):
             raise UsageError("retrieve_by", self.retrieve_by, "give 'prompt' or 'claim'")
         at_least_one("most", self.most)
@@ -239,7 +239,7 @@ def _check_passages(passages: Sequence[object]) -> None:
     try:
         texts = texts_of(passages)
     except TypeError as error:
-        raise UsageError("passages", type(passages), str(error)) from None
+        raise UsageError("passages", passages, str(error)) from None
     if not texts:
         raise UsageError("passages", passages, "give at least one with a text")
 

@@ -43,6 +43,8 @@ async def corrected(text: str) -> Correction | None:
         ("$17 \\times 23 = 381$ so $381 + 1 = 382$", "$17 \\times 23 = 391$ so $391 + 1 = 392$"),
         ("2+2=5\n6+1=7\nA:7", "2+2=4\n6+1=7\nA:7"),
         ("2+2=5\nA:7", "2+2=4\nA:7"),
+        ("2+2=4=5\nA:5", "2+2=4=4\nA:4"),
+        ("log(8,2) = 4", "log(8,2) = 3"),
     ],
 )  # fmt: skip
 async def test_a_slip_and_what_follows_from_it_are_put_right(text: str, right: str):
@@ -84,11 +86,24 @@ async def test_each_change_is_shown():
         "2+2=5\n4+1=5 = 10/2",
         "2*2=5\n3*5 = 5+10",
         "3*1=4\n3\u2074=81",
+        "log(100)=3",
+        "log(1)+1=3",
+        "7+1=9\nlog(9)=3.17",
+        "3+4 = 7 = 8 = 9",
     ],
 )
 async def test_what_is_not_safe_is_not_corrected(text: str):
     """The number stands somewhere else, too; or there is more than one way to mend it."""
     assert await corrected(text) is None
+
+
+async def test_a_chat_message_as_a_dict_is_corrected_with_its_other_entries():
+    """The value is the message again, with the right text."""
+    message = {"role": "assistant", "content": "30*8=250", "id": 1}
+    verdict = await Calculator()(Sample(index=0, value=message), prompt="p")
+    assert verdict.correction is not None
+    assert verdict.correction.value == {**message, "content": "30*8=240"}
+    assert verdict.correction.changes == (("30*8=250", "30*8=240"),)
 
 
 async def test_two_slips_to_the_same_number_are_mended_where_neither_is_used():

@@ -117,7 +117,7 @@ def test_stack():
             "x = f(1)\n    assert x == 1",
             "xs = [1]\n    f(xs)\n    assert xs == []",
             "xs = [1]\n    assert f(xs) == 1\n    assert xs == [1]",
-            "f(1)",
+            "if f(1) != 1:\n        raise AssertionError",
         ],
     )
     def test_other_statements(self, body):
@@ -146,8 +146,8 @@ def test_one(x):
         ("text", "support"),
         [
             (
-                "CASES = [(1, 2)]\ndef test_one():\n    for x, y in CASES:\n        assert f(x) == y",
-                "CASES = [(1, 2)]\ndef __test_one_0():",
+                "CASES = [1, 2]\ndef test_one():\n    for x in CASES:\n        assert f(x) == x",
+                "CASES = [1, 2]\ndef __test_one_0():",
             ),
             ("ARGS = [1, 2]\ndef test_one():\n    assert f(*ARGS) == 3", "ARGS = [1, 2]"),
             ("A = 1\nB = [A]\ndef test_one():\n    assert f(B[0]) == 3", "A = 1\nB = [A]"),
@@ -174,6 +174,11 @@ def test_one(x):
         ("x = 1", "write asserts"),
         ("", "write asserts"),
         ("assert True", "write asserts"),
+        ("print(1)", "write asserts"),
+        ("f(1)", "write asserts"),
+        ("x = f(1)\nassert True", "write asserts"),
+        ("def test_a():\n    f(1)", "write asserts"),
+        ("def never():\n    assert f(1)\ndef test_a():\n    f(1)", "write asserts"),
         ("def test_one(tmp_path):\n    assert f(tmp_path) == 1", "fixtures"),
         ("@pytest.fixture\ndef test_one():\n    assert f(1) == 1", "fixtures"),
         ("from pytest import fixture\nassert f(1) == 1", "only raises"),
@@ -187,6 +192,28 @@ def test_what_cannot_be_read_is_refused(text, why):
     """When the tests are given, and not when a program is judged."""
     with pytest.raises(UsageError, match=why):
         suite_in(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "def alike(x):\n    assert f(x) == x\ndef test_a():\n    alike(1)",
+        "assert f(1) == 1\nprint(f(2))",
+        "import unittest\ndef test_a():\n    unittest.TestCase().assertEqual(f(1), 1)",
+    ],
+    ids=["helper", "beside", "unittest"],
+)
+def test_an_assertion_anywhere_will_do(text):
+    """Also where it is called, or where other statements only have to end."""
+    assert suite_in(text, entry_point="f").tests
+
+
+def test_the_entry_point_is_what_the_tests_use():
+    """Else they would pass a program without it; a method and a class are used as well."""
+    for used in ("Stack", "push", "Stack.push"):
+        assert suite_in("assert Stack().push(1) == 1", entry_point=used).tests
+    with pytest.raises(UsageError, match=r"^entry_point='g': the tests never use it"):
+        suite_in("assert f(1) == 1", entry_point="g")
 
 
 class TestForms:
@@ -227,6 +254,13 @@ class TestForms:
         """With what would do."""
         with pytest.raises(UsageError):
             suite_of(tests, entry_point=entry_point)
+
+    @pytest.mark.parametrize("tests", [[], 3, ()])
+    def test_what_was_given_is_shown(self, tests):
+        """And not what was made of it."""
+        with pytest.raises(UsageError) as caught:
+            suite_of(tests)
+        assert str(caught.value).startswith(f"tests={tests!r}: give asserts")
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 
 import pytest
+from pydantic import BaseModel
 
 from tests.unit.verifiers.code.fakes import Here, Scripted
 from thinktwice import BestOfN, solve
@@ -93,6 +94,25 @@ class TestVerdict:
         verdict = await judged(answer)
         assert verdict.outcome == "fail"
         assert "no program" in (verdict.feedback or "")
+
+    @pytest.mark.parametrize("answer", [3, b"def add(a, b): ...", {"n": 1}, [RIGHT], object()])
+    async def test_a_value_without_a_text_fails(self, answer):
+        """It is what the model gave in place of a program."""
+        verdict = await judged(answer)
+        assert verdict.outcome == "fail"
+        assert "no program" in (verdict.feedback or "")
+
+    async def test_the_program_may_stand_in_data(self):
+        """As structured output has it."""
+
+        class Solution(BaseModel):
+            code: str
+            why: str = "It adds."
+
+        right = "def add(a, b):\n    return a + b"
+        assert (await judged({"why": "add(1, 2)", "code": right})).outcome == "pass"
+        assert (await judged(Solution(code=right))).outcome == "pass"
+        assert (await judged(Solution(code=right.replace("+", "-")))).outcome == "fail"
 
     async def test_it_is_a_verifier(self):
         """Exact by tests of the user, and free."""
@@ -284,6 +304,7 @@ class TestSettings:
             {"absolute": -1},
             {"relative": float("nan")},
             {"tests": "assert 1 = 2"},
+            {"tests": "add(1, 2)"},
         ],
     )
     def test_what_is_wrong_is_said_when_it_is_made(self, options):
@@ -291,6 +312,22 @@ class TestSettings:
         given = {"tests": None if "generate" in options else PAIRS, "entry_point": "add", **options}
         with pytest.raises(UsageError):
             Code(**given)
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("sandbox", 3),
+            ("sandbox", Here),
+            ("limits", 3),
+            ("entry_point", "add it"),
+            ("entry_point", 3),
+        ],
+    )
+    def test_the_parameter_is_named(self, name, value):
+        """Also with tests of a model, which come late."""
+        for tests in ({"tests": "assert add(1, 2) == 3"}, {"generate": ScriptedSampler([""])}):
+            with pytest.raises(UsageError, match=f"^{name}="):
+                Code(**tests, **{name: value})
 
 
 class TestGenerated:

@@ -364,7 +364,7 @@ class TestParameters:
             ("passages", {"passages": PRICES}),
             ("passages", {"passages": [7]}),
             ("retriever", {"passages": None, "retriever": "r"}),
-            ("sampler", {"judge": "gpt"}),
+            ("judge", {"judge": "gpt"}),
             ("claims", {"claims": "x"}),
             ("retrieve_by", {"retrieve_by": "both"}),
             ("most", {"most": 0}),
@@ -375,6 +375,11 @@ class TestParameters:
         """The parameter is in the message."""
         with pytest.raises(UsageError, match=f"^{parameter}="):
             Grounding(**{"passages": [PRICES], **given})  # type: ignore[arg-type]
+
+    def test_a_text_is_no_list_of_passages(self):
+        """It is shown, with what to give instead."""
+        with pytest.raises(UsageError, match=r"passages='one': .*such as \[text\]"):
+            Grounding("one")
 
     def test_it_is_an_inexact_verifier(self):
         """Which compares and shows as it was made."""
