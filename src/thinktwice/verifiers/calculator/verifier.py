@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 _MOST_EVIDENCE: Final = 5
 _LONGEST_QUOTE: Final = 300
-_LONG: Final = 10_000
-"""Characters from which a text is read on a thread: tens of milliseconds."""
+_LONG: Final = 1000
+"""Characters from which a text is read on a thread: it may take tens of milliseconds."""
 _OF_FAILS: Final = 10
 """By what the share of right lines is divided for a fail's score."""
 

@@ -16,6 +16,7 @@ from thinktwice.verifiers.code.asserts import called_in, value_of
 from thinktwice.verifiers.code.bodies import body_of
 from thinktwice.verifiers.code.case import CodeTest, Suite
 from thinktwice.verifiers.code.expectation import Expectation
+from thinktwice.verifiers.code.imports import without_program_imports
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -46,7 +47,7 @@ def suite_in(text: str, *, entry_point: str | None = None) -> Suite:
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise UsageError("tests", text, "it is not Python: mend its syntax") from error
     reader = _File(entry_point)
-    for statement in tree.body:
+    for statement in without_program_imports(tree).body:
         reader.read(statement)
     reader.close()
     if not reader.asserts():
