@@ -160,41 +160,49 @@ def check_lesson(draft: Draft) -> Lesson:
     return Lesson(CHECK, f"{question}=\n{text}\n", verdict, "".join(so_far))
 
 
-def line_lessons(drafts: Sequence[Draft], rng: random.Random) -> list[list[Lesson]]:
-    """Return checks of single lines of drafts, in two groups: right and wrong ones.
+def rework_lesson(draft: Draft) -> Lesson | None:
+    """Work the lines of a draft again, up to the first that comes out otherwise; then the verdict.
 
-    An operation is checked alone, and a line that reads a price with the list. Lines are few that
-    the model gets wrong: as many again are made wrong, by a slip or by another row.
+    None if the draft is none of the model's kind: a price list added up in another order.
     """
-    groups: tuple[set[Draft], set[Draft]] = set(), set()
-    for question, text in drafts:
-        asked = read_price_list(question)
-        for line in text.splitlines():
-            operation, _, value = line.rpartition(" ")[2].partition("=")
-            if (found := _OPERATION.fullmatch(operation)) is None or not value.isdecimal():
-                continue
-            exact = calculate(int(found[1]), found[2], int(found[3]))
-            groups[int(value) != exact].add((operation, f"{operation}={value}"))
-            slip = rng.choice((-10, -1, 1, 10))
-            if rng.random() < _MADE_WRONG and exact + slip >= 0:
-                groups[1].add((operation, f"{operation}={exact + slip}"))
-            name, price, count = line.partition(" ")[0], int(found[1]), found[3]
-            if asked is not None and name in asked.prices and price in asked.prices.values():
-                rows, _, _ = question.partition(":")
-                bought = f"{rows}:{count} {name}"
-                groups[price != asked.prices[name]].add((bought, f"{name} {operation}={exact}"))
-                if rng.random() < _MADE_WRONG:
-                    other = _other_row(asked, name, rng)
-                    wrong = f"{name} {other}*{count}={other * int(count)}"
-                    groups[1].add((bought, wrong))
-    return [
-        [Lesson(CHECK, f"{asked}=\n{line}\n", verdict) for asked, line in sorted(group)]
-        for group, verdict in zip(groups, ("ok", "1"), strict=True)
-    ]
+    question, text = draft
+    known, again = check_lesson(draft), reworked(question, text)
+    if again is None:
+        return None
+    return Lesson(CHECK, known.read, "\n".join([*again, known.written]), known.verdicts)
 
 
-_OPERATION = re.compile(r"(\d{1,4})([-+*])(\d{1,4})")
-_MADE_WRONG = 0.3
+def reworked(question: str, text: str) -> list[str] | None:
+    """Return the exact lines in place of a draft's, up to the first that differs; or None.
+
+    Sums and price lists are worked from the question, items in the draft's order. Of a countdown
+    the operations are taken from the draft; a line that is against the rules becomes ``?``.
+    """
+    lines, fault = text.splitlines(), first_fault(question, text)
+    at = len(lines) if fault is None else min(fault.line, len(lines))
+    kept = lines[: at if fault is None else at - 1]
+    if not read_countdown(question):
+        exact = solution(_in_order(question, kept))[:at]
+        return exact if exact[: len(kept)] == kept else None
+    if fault is None or fault.line > len(lines):
+        return lines[:at]
+    found = _OPERATION.match(lines[at - 1])
+    exact = f"{found[0]}={calculate(int(found[1]), found[2], int(found[3]))}" if found else "?"
+    return [*kept, "?" if exact == lines[at - 1] else exact]
+
+
+def _in_order(question: str, lines: Sequence[str]) -> str:
+    """Return a price list with the items that lines of a draft have worked first."""
+    rows, _, items = question.partition(":")
+    worked = [line.partition(" ")[0] for line in lines if " " in line]
+    known = {item.partition(" ")[2]: item for item in items.split("+")}
+    first = [known.pop(name) for name in worked if name in known]
+    return f"{rows}:{'+'.join([*first, *known.values()])}" if first else question
+
+
+_OPERATION = re.compile(r"(\d{1,4})([-+*])(\d{1,4})(?==)")
+MADE_UP = 0.3
+"""Share of the drafts to work again that are made up: there is no end of those."""
 
 
 def revise_lesson(draft: Draft, rng: random.Random, *, vague: float = 0.15) -> Lesson:
@@ -223,7 +231,7 @@ def revise_lesson(draft: Draft, rng: random.Random, *, vague: float = 0.15) -> L
 class Shares:
     """Relative shares of the skills in a stream of lessons.
 
-    A drill is one operation of a solution, alone; `line` is the check of one line, alone.
+    A drill is one operation of a solution, alone; `rework` is a check that works the lines again.
     """
 
     solve: float
@@ -232,17 +240,17 @@ class Shares:
     check: float = 0.0
     revise: float = 0.0
     drill: float = field(default=0.0, repr=False)
-    line: float = field(default=0.0, repr=False)
+    rework: float = field(default=0.0, repr=False)
 
 
 CLEAN = Shares(solve=0.88, low=0.12)
 SLOPPY = Shares(solve=0.55, low=0.08, high=0.12, check=0.15, revise=0.10)
 SKILLED = Shares(solve=0.33, low=0.05, high=0.14, check=0.25, revise=0.23)
-SPOTTING = Shares(solve=0.12, low=0.02, high=0.07, check=0.34, revise=0.13, line=0.32)
+REWORKED = Shares(solve=0.27, low=0.03, high=0.12, revise=0.30, rework=0.28)
 SOLVE_ONLY = Shares(solve=1.0)
 DRILLED = Shares(solve=0.7, drill=0.3)
 
-_DRILL, _LINE = "drill", "line"
+_DRILL, _REWORK = "drill", "rework"
 
 
 def lessons(
@@ -260,9 +268,8 @@ def lessons(
     rng = random.Random(f"{seed}/lessons/{shares}/{sloppy}")
     weights = {SOLVE: shares.solve, LOW: shares.low, HIGH: shares.high}
     weights |= {CHECK: shares.check, REVISE: shares.revise, _DRILL: shares.drill}
-    weights |= {_LINE: shares.line}
+    weights |= {_REWORK: shares.rework}
     families = list(ALL_FAMILIES.values())
-    lines = line_lessons([d for group in drafts or () for d in group], rng) if shares.line else []
     while True:
         skill = rng.choices(list(weights), list(weights.values()))[0]
         family = rng.choices(families, [family.weight for family in families])[0]
@@ -270,9 +277,7 @@ def lessons(
         wrongly = rng.random() < family.left_to_right
         if skill == LOW and family.name == "countdown":
             skill = SOLVE  # the operations are the answer
-        if skill == _LINE:
-            yield rng.choice(rng.choice(lines))
-        elif skill == _DRILL:
+        if skill == _DRILL:
             yield drill_lesson(question, rng)
         elif skill == LOW:
             yield low_lesson(question)
@@ -283,7 +288,11 @@ def lessons(
         else:
             made_up = question, sloppy_text(question, rng, wrongly=wrongly)
             draft = rng.choice(rng.choice(drafts)) if drafts else made_up
-            if skill == HIGH:
+            if skill == _REWORK:
+                lesson = rework_lesson(made_up if rng.random() < MADE_UP else draft)
+                if lesson is not None:
+                    yield lesson
+            elif skill == HIGH:
                 # What is worked must stay as it was: half of the drafts are chosen to be wrong.
                 yield (
                     high_lesson(draft, taught=False)

@@ -3,7 +3,7 @@
 1. Families: exact texts, then sloppy ones, with made-up drafts to check and revise.
 2. Skills: checking, revising and re-checking of drafts that the model itself has written, while
    the texts of the first phase go on.
-3. Lines: the same on new drafts, but mostly checks, of single lines as well.
+3. Rework: checks that work the lines of a draft again before the verdict, on new drafts.
 4. Value: a head on hidden states of the frozen model, taught by rollouts from its own drafts.
 """
 
@@ -33,10 +33,10 @@ from arithmetic_lm.vocabulary import SKILLED_TOKENS, SOLVING_TOKENS, Vocabulary
 from lessons import (
     CLEAN,
     DRILLED,
+    REWORKED,
     SKILLED,
     SLOPPY,
     SOLVE_ONLY,
-    SPOTTING,
     Batch,
     Draft,
     Shares,
@@ -56,7 +56,7 @@ class Plan:
         clean: Updates on exact texts.
         sloppy: Updates on sloppy texts.
         skills: Updates on its own drafts; 0 for a model that only solves.
-        lines: Updates on its own drafts and single lines of them.
+        rework: Updates on its own drafts, most of them checks that work the lines again.
         tokens: Tokens of an update, padding included.
         questions: Training questions of which drafts are written.
         samples: Drafts of each.
@@ -67,7 +67,7 @@ class Plan:
     clean: int
     sloppy: int
     skills: int = 0
-    lines: int = 0
+    rework: int = 0
     tokens: int = 1500
     questions: int = 2800
     samples: int = 4
@@ -81,11 +81,11 @@ class Plan:
 
 PLANS = {
     "skilled": Plan(
-        Shape(width=96, layers=5, heads=4, context=208, rotary=True),
+        Shape(width=96, layers=5, heads=4, context=224, rotary=True),
         clean=3200,
         sloppy=1300,
         skills=1000,
-        lines=1300,
+        rework=1200,
         rollouts=1000,
     ),
     "tiny": Plan(
@@ -179,9 +179,9 @@ def skills(run: Run, model: Transformer) -> list[Tensor]:
     return _on_drafts(run, model, SKILLED, run.plan.skills, 1)
 
 
-def lines(run: Run, model: Transformer) -> list[Tensor]:
-    """Teach checking once more, on drafts sampled anew, and mostly on single lines of them."""
-    return _on_drafts(run, model, SPOTTING, run.plan.lines, 3)
+def rework(run: Run, model: Transformer) -> list[Tensor]:
+    """Teach to work a draft again before the verdict, on drafts sampled anew."""
+    return _on_drafts(run, model, REWORKED, run.plan.rework, 3)
 
 
 def _on_drafts(
@@ -313,7 +313,7 @@ def train_in_phases(size: str, out: Path, work: Path | None, seed: int) -> int:
     value: list[Tensor] = []
     if not plan.solves_only:
         run.phase("skills", model, skills)
-        run.phase("lines", model, lines)
+        run.phase("rework", model, rework)
         value = run.phase("value", model, value_head)
     draft = run.work / f"{size}.npz"
     export(model, plan.shape, run.vocabulary, draft, value)
@@ -369,23 +369,20 @@ class FamilyAcceptance:
 class SkillAcceptance:
     """What the skills must show on drafts of validation questions.
 
-    The aim for the AUC is 0.70. A model of this size does not reach it in the hour that training
-    may take: it would have to work a line out anew within its five layers to see that it is wrong.
-    More updates on checks alone made it forget how to calculate. So 0.55 is the floor.
-
     Args:
         auc: Within-question AUC of the check.
         false_pass: Share of wrong drafts that the check passes.
         mended: Least share of wrong drafts mended after true feedback.
         broken: Share of right drafts broken after false feedback.
-        steps: Least step AUC of the value head.
+        steps: Least step AUC of the value head. It was 0.60 before the check worked lines again:
+            the states at the ends of lines tell less since.
     """
 
-    auc: tuple[float, float] = (0.55, 0.85)
+    auc: tuple[float, float] = (0.70, 0.85)
     false_pass: tuple[float, float] = (0.10, 0.40)
     mended: float = 0.40
     broken: tuple[float, float] = (0.02, 0.15)
-    steps: float = 0.60
+    steps: float = 0.55
 
     def misses(self, report: SkillReport) -> list[str]:
         """Return what is not met, in words."""

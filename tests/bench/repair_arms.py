@@ -10,13 +10,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from arithmetic_lm import ArithmeticSampler, Problem, final_answer
-from arithmetic_lm.asking import check_prompt
 from arithmetic_lm.countdown import read_countdown
+from arithmetic_lm.critic import ArithmeticCritic
 from arithmetic_lm.price import read_price_list
 from arithmetic_lm.problems import FAMILIES, answer_to, first_fault, problems, settled
 
 from thinktwice import BestOfN, Sample, Verdict, Vote, solve
-from thinktwice.calls import call
 from thinktwice.prompting import TextPrompting
 from thinktwice.strategies.critique_repair import CritiqueRepair
 from thinktwice.strategies.tool_check import ToolCheck
@@ -73,12 +72,15 @@ class Draws:
         self.sampler = ArithmeticSampler(model=model, temperature=TEMPERATURE)
         self.said: dict[tuple[str, float, int], Completion[str]] = {}
 
-    async def reply(self, prompt: str, temperature: float, number: int) -> Completion[str]:
-        """The reply of this number."""
+    async def reply(
+        self, prompt: str, temperature: float, number: int, top: object
+    ) -> Completion[str]:
+        """The reply of this number, with so many alternatives to each token."""
         key = (prompt, temperature, number)
         if key not in self.said:
             digest = hashlib.blake2b(repr(key).encode(), digest_size=6).digest()
-            options = {"temperature": temperature, "seed": int.from_bytes(digest)}
+            seed = int.from_bytes(digest)
+            options = {"temperature": temperature, "seed": seed, "top_logprobs": top}
             self.said[key] = await self.sampler(prompt, options=options)
         return self.said[key]
 
@@ -97,7 +99,7 @@ class Asker:
         temperature = float(options.get("temperature", TEMPERATURE))  # type: ignore[arg-type]
         number = self._asked[prompt, temperature]
         self._asked[prompt, temperature] += 1
-        return await self._draws.reply(prompt, temperature, number)
+        return await self._draws.reply(prompt, temperature, number, options.get("top_logprobs", 0))
 
 
 # ---- checks -------------------------------------------------------------------------------------
@@ -151,26 +153,9 @@ class ListCheck:
         return Verdict(outcome="pass")
 
 
-@dataclass(frozen=True)
-class OwnCritic:
-    """The model's own skill of checking, sampled: `ok`, or the number of the first wrong line."""
-
-    sampler: Asker
-    name: str = "own critic"
-    exact: bool = False
-    calls: int = 1
-    role: Role = "critique"
-
-    async def __call__(self, sample: Sample[object], /, *, prompt: object) -> Verdict:
-        """Ask for a check."""
-        draft = settled(str(sample.value))
-        reply = await call(self.sampler, check_prompt(str(prompt), draft), role="critique")
-        said, lines = reply.value.strip(), draft.splitlines()
-        if said == "ok":
-            return Verdict(outcome="pass")
-        if not said.isdecimal() or not 1 <= int(said) <= len(lines):
-            return Verdict(outcome="error", evidence=("no verdict to read",))
-        return Verdict(outcome="fail", feedback=f"Line {said}, `{lines[int(said) - 1]}`, is wrong.")
+def own_critic(sampler: Asker) -> ArithmeticCritic:
+    """The model's own skill of checking, sampled anew each time that it is asked."""
+    return ArithmeticCritic(sampler, name="own critic")
 
 
 # ---- strategies ---------------------------------------------------------------------------------
@@ -197,8 +182,8 @@ def arms(group: str) -> dict[str, Arm]:
     inject = ToolCheck(Calculator(), on_fail="inject", key=key)
     common: dict[str, Arm] = {
         DRAFT: vote(group, 1),
-        OWN: lambda ask: repaired(OwnCritic(ask)),
-        HASTY: lambda ask: repaired(OwnCritic(ask), confirm=1),
+        OWN: lambda ask: repaired(own_critic(ask)),
+        HASTY: lambda ask: repaired(own_critic(ask), confirm=1),
         f"vote of {MOST}": vote(group, MOST),
     }
     exact: dict[str, Arm] = {
@@ -273,7 +258,7 @@ def blind_rounds(questions: Sequence[Problem], draws: Draws) -> list[Round]:
         async with gate:
             draft = (await ask(problem.question, options={})).value
             sample = Sample(index=0, value=draft)
-            verdict = await OwnCritic(ask)(sample, prompt=problem.question)
+            verdict = await own_critic(ask)(sample, prompt=problem.question)
             feedback = verdict.feedback or "Is every line right?"
             again = await ask(prompting.revise(problem.question, draft, feedback), options={})
         return Round(is_right(problem, draft), is_right(problem, again.value))

@@ -61,20 +61,16 @@ async def test_the_exact_check_knows_all_of_it():
     assert (await verdict(repair_arms.Exact(), "6+25=31\nA:31", "6 25->150")).outcome == "fail"
 
 
-@pytest.mark.parametrize(
-    ("reply", "outcome"),
-    [("ok", "pass"), ("2", "fail"), ("9", "error"), ("0", "error"), ("A:3", "error")],
-)
-async def test_the_own_critic_reads_ok_or_a_line(reply, outcome):
-    """And quotes the line."""
-
-    async def model(prompt, *, options):
-        assert prompt.startswith(LIST)
-        return reply
-
-    found = await verdict(repair_arms.OwnCritic(model), RIGHT)  # type: ignore[arg-type]
-    assert found.outcome == outcome
-    assert outcome != "fail" or found.feedback == "Line 2, `plum 56*2=112`, is wrong."
+async def test_the_own_critic_is_sampled_anew_each_time():
+    """The same check of the same draft is another draw, and the same for all runs."""
+    draws = repair_arms.Draws("skilled")
+    first, other = (repair_arms.own_critic(repair_arms.Asker(draws)) for _ in range(2))
+    slip = RIGHT.replace("A:214", "A:215")
+    said = [await verdict(first, slip) for _ in range(3)]
+    assert {each.outcome for each in said} <= {"pass", "fail"}
+    assert len({prompt for prompt, *_ in draws.said}) == 1
+    assert len(draws.said) == 3
+    assert [(await verdict(other, slip)).score for _ in range(3)] == [each.score for each in said]
 
 
 async def test_all_runs_get_the_same_draws():

@@ -59,15 +59,27 @@ async def test_the_threshold_decides():
 
 
 async def test_any_sampler_that_answers_like_the_model_will_do():
-    passed = await ArithmeticCritic(_says("ok", -0.1, 0.0))(_sample(RIGHT), prompt=QUESTION)
+    text = f"{RIGHT}\nok"
+    sure = [-0.1, *[0.0] * (len(text) - 1)]
+    passed = await ArithmeticCritic(_says(text, *sure))(_sample(RIGHT), prompt=QUESTION)
     assert passed.outcome == "pass"
     assert passed.score == pytest.approx(0.905, abs=0.001)
-    failed = await ArithmeticCritic(_says("2", -0.1))(_sample(RIGHT), prompt=QUESTION)
+    assert (await ArithmeticCritic(_says(text))(_sample(RIGHT), prompt=QUESTION)).score == 1
+    differs = "37*8=296\n296+56=342\n2"
+    failed = await ArithmeticCritic(_says(differs))(_sample(RIGHT), prompt=QUESTION)
     assert failed.outcome == "fail"
-    assert failed.score == pytest.approx(0.095, abs=0.001)
+    assert failed.score < 0.1
     assert "`296+56=352`" in failed.feedback
-    beyond = await ArithmeticCritic(_says("9"))(_sample(RIGHT), prompt=QUESTION)
-    assert "`A:352`" in beyond.feedback
+    beyond = await ArithmeticCritic(_says("A:353\n9"))(_sample(RIGHT), prompt=QUESTION)
+    assert "`37*8=296`" in beyond.feedback
+
+
+async def test_a_draft_that_was_not_sure_enough_is_quoted_where_it_was_least_sure():
+    text = f"{RIGHT}\nok"
+    logprobs = [0.0] * len(text)
+    logprobs[RIGHT.index("352")] = -2.0
+    failed = await ArithmeticCritic(_says(text, *logprobs))(_sample(RIGHT), prompt=QUESTION)
+    assert (failed.outcome, failed.evidence) == ("fail", ("296+56=352",))
 
 
 @pytest.mark.parametrize("said", ["I can only do arithmetic.", "I", "A:352", "", "ok then"])

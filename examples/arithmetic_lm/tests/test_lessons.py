@@ -14,6 +14,7 @@ from arithmetic_lm.vocabulary import CHECK, HIGH, LOW, REVISE, SKILLED_TOKENS, S
 from lessons import (
     CLEAN,
     DRILLED,
+    REWORKED,
     SKILLED,
     SLOPPY,
     Lesson,
@@ -22,6 +23,8 @@ from lessons import (
     lesson_batches,
     lessons,
     revise_lesson,
+    rework_lesson,
+    reworked,
     sloppy_text,
 )
 
@@ -33,6 +36,56 @@ NO_FLIP = random.Random(0)
 def test_a_check_says_ok_or_the_first_wrong_line_at_every_line():
     assert check_lesson(RIGHT) == Lesson(CHECK, f"37*8+56=\n{RIGHT[1]}\n", "ok", "oo")
     assert check_lesson(WRONG) == Lesson(CHECK, f"37*8+56=\n{WRONG[1]}\n", "2", "o2")
+
+
+def test_a_check_works_the_lines_again_up_to_the_first_that_differs():
+    assert rework_lesson(RIGHT) == Lesson(CHECK, f"37*8+56=\n{RIGHT[1]}\n", f"{RIGHT[1]}\nok", "oo")
+    wrong = rework_lesson(WRONG)
+    assert (wrong.written, wrong.verdicts) == ("37*8=296\n296+56=352\n2", "o2")
+
+
+@pytest.mark.parametrize(
+    ("question", "draft", "again"),
+    [
+        ("12+13*4", "12+13=25\n25*4=100\nA:100", ["13*4=52"]),
+        ("fig 12 pear 34 egg 56:3 pear+2 fig", "pear 12*3=36\nfig 12*2=24\n36+24=60\nA:60",
+         ["pear 34*3=102"]),
+        ("fig 12 pear 34 egg 56:3 pear+2 fig", "pear 34*3=102\nA:102",
+         ["pear 34*3=102", "fig 12*2=24"]),
+        ("fig 12 pear 34 egg 56:3 pear+2 fig", "fig 12*2=24\n24+24=48\nA:48",
+         ["fig 12*2=24", "pear 34*3=102"]),
+        ("fig 12 pear 34 egg 56:3 pear+2 fig", "fig 12*2=24\npear 34*3=102\n24+102=126\nA:126",
+         ["fig 12*2=24", "pear 34*3=102", "24+102=126", "A:126"]),
+        ("fig 12 pear 34 egg 56:3 pear+2 fig", "pear 34*3=102\nfig 12*2=24\n24+102=126\nA:126",
+         None),
+        ("6 25 3->147", "25*6=151\n151-3=148\nA:148", ["25*6=150"]),
+        ("6 25 3->147", "25*6=150\n150-6=144\nA:144", ["25*6=150", "?"]),
+        ("6 25 3->147", "25*6=150\n150+3=153\nA:153", ["25*6=150", "150+3=153", "?"]),
+        ("6 25 3->147", "25*6=150\n150-3=147\nA:147", ["25*6=150", "150-3=147", "A:147"]),
+    ],
+)  # fmt: skip
+def test_lines_are_worked_again_exactly(question, draft, again):
+    assert reworked(question, draft) == again
+
+
+@pytest.mark.parametrize("name", ALL_FAMILIES)
+def test_what_is_worked_again_agrees_with_the_verdict(name):
+    """It is the draft itself if that is right, and differs in its last line if it is not."""
+    rng = random.Random(6)
+    verdicts = Counter()
+    for _ in range(60):
+        question = draw(ALL_FAMILIES[name], "train", rng)
+        text = sloppy_text(question, rng)
+        *lines, verdict = rework_lesson((question, text)).written.splitlines()
+        verdicts[verdict] += 1
+        if verdict == "ok":
+            assert lines == text.splitlines()
+        else:
+            assert len(lines) == int(verdict)
+            differs = [a != b for a, b in zip(lines, text.splitlines(), strict=False)]
+            assert differs == [*[False] * (len(lines) - 1), True]
+    assert verdicts["ok"] > 5
+    assert verdicts.total() - verdicts["ok"] > 5
 
 
 def test_a_revision_mends_a_wrong_draft_and_keeps_a_right_one():
@@ -84,7 +137,7 @@ def test_sloppy_price_lists_get_their_rows_wrong_and_their_sums_right():
     assert faults["row"] + faults["left out"] > 0.8 * (faults["row"] + faults["other"])
 
 
-@pytest.mark.parametrize("shares", [CLEAN, SLOPPY, SKILLED, DRILLED], ids=str)
+@pytest.mark.parametrize("shares", [CLEAN, SLOPPY, SKILLED, DRILLED, REWORKED], ids=str)
 def test_lessons_are_of_the_training_split_and_can_be_written(shares):
     vocabulary = Vocabulary(SKILLED_TOKENS)
     seen = Counter()
@@ -95,7 +148,7 @@ def test_lessons_are_of_the_training_split_and_can_be_written(shares):
         if shares is not DRILLED:
             assert split_of(question) == "train"
     wanted = {SOLVE: shares.solve + shares.drill, LOW: shares.low, HIGH: shares.high}
-    wanted |= {CHECK: shares.check, REVISE: shares.revise}
+    wanted |= {CHECK: shares.check + shares.rework, REVISE: shares.revise}
     assert {skill for skill, share in wanted.items() if share} == set(seen)
 
 

@@ -98,13 +98,13 @@ WRONG = "37*8+56", "37*8=297\n297+56=353\nA:353"
 
 def test_phases_are_resumed_from_their_checkpoints(tmp_path, capsys, monkeypatch):
     """A run in miniature: every phase, measured and refused; then again from the checkpoints."""
-    shape = Shape(width=16, layers=2, heads=2, context=208, rotary=True)
+    shape = Shape(width=16, layers=2, heads=2, context=224, rotary=True)
     plan = Plan(
         shape,
         clean=2,
         sloppy=2,
         skills=2,
-        lines=2,
+        rework=2,
         tokens=400,
         questions=7,
         samples=1,

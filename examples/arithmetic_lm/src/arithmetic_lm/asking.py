@@ -132,7 +132,8 @@ _CHECK = "\n\nIs the draft right?"
 def check_prompt(question: str, draft: str) -> str:
     """Return the text that asks for a check of a draft.
 
-    The reply is ``ok``, or the number of the first wrong line.
+    The reply is the lines worked again, up to the first that comes out otherwise, and at last
+    ``ok`` or the number of that line.
     """
     return f"{question}\n\nDraft:\n{draft}{_CHECK}"
 

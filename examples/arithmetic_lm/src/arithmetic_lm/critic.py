@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
@@ -11,29 +10,31 @@ from thinktwice import Sample, Verdict
 from thinktwice.calls import call, check_called
 from thinktwice.tokens import text_of
 
-from .asking import REFUSAL, asked_in, check_prompt, question_in
+from .asking import asked_in, check_prompt, question_in
 from .assistant import Reply
 from .countdown import countdown_fault, read_countdown
 from .price import Fault, price_fault, read_price_list
 from .problems import settled
-from .skills import OK
+from .skills import CHECKED_AT, PASSING, Check, read_check
 
 if TYPE_CHECKING:
     from thinktwice import Completion
     from thinktwice.entry import Role
     from thinktwice.protocols import Sampler
 
-_OPTIONS = {"temperature": 0.0, "max_tokens": len(OK), "top_logprobs": 20, "effort": "medium"}
+_OPTIONS = {"temperature": CHECKED_AT, "seed": 0, "top_logprobs": 20, "effort": "medium"}
 
 
 @dataclass(frozen=True)
 class ArithmeticCritic:
     """The model checks a draft: `pass` or `fail`, with the probability of "ok" as the score.
 
-    It is a skill that the model has learnt on its own drafts, and it is often wrong: see `bench
-    --skills` for how often. Its feedback quotes the first line that it takes for wrong.
+    It works the lines again before it judges. It is a skill that the model has learnt on its own
+    drafts, and it is often wrong: see `bench --skills` for how often. Its feedback quotes the line
+    at which the draft became least likely.
 
-    Cost: one call of the sampler, which reads question and draft and writes one or two tokens.
+    Cost: one call of the sampler, which reads question and draft and writes at most the length of
+    the draft and a verdict.
 
     Attributes:
         sampler: An `ArithmeticSampler` of a model with skills.
@@ -49,7 +50,7 @@ class ArithmeticCritic:
     """
 
     sampler: Callable[..., object]
-    threshold: float = field(default=0.5, kw_only=True)
+    threshold: float = field(default=PASSING, kw_only=True)
     name: str = field(default="arithmetic critic", kw_only=True)
     exact: bool = field(default=False, init=False, repr=False)
     calls: int = field(default=1, init=False, repr=False)
@@ -73,28 +74,24 @@ class ArithmeticCritic:
         sampler = cast("Sampler[str, str]", self.sampler)
         asked = check_prompt(question, draft)
         reply = await call(sampler, asked, role=self.role, options=_OPTIONS)
-        chances = _chances(reply)
-        if chances is None:
+        check = _check(draft, reply)
+        if check is None:
             why = "the model cannot read the draft, or has not learnt to check"
             return Verdict(outcome="error", evidence=(why,), verifier=self.name)
-        return self._verdict(sample, draft.splitlines(), chances)
+        return self._verdict(sample, draft.splitlines(), check)
 
     def request(self, sample: Sample[object], /, *, prompt: object) -> object:
         """What is asked; by its size a run knows what to keep back for it."""
         return check_prompt(_question(prompt) or "", settled(_text(sample)))
 
-    def _verdict(
-        self, sample: Sample[object], lines: Sequence[str], chances: Mapping[str, float]
-    ) -> Verdict:
-        wrong = {int(text): chance for text, chance in chances.items() if text.isdecimal()}
-        ok = chances.get(OK[0], max(0.0, 1 - sum(wrong.values())))
-        if ok >= self.threshold:
-            return Verdict(outcome="pass", score=ok, verifier=self.name, sample=sample.index)
-        line = min(max(wrong, key=wrong.__getitem__, default=1), len(lines))
-        quoted = lines[max(0, line - 1)]
+    def _verdict(self, sample: Sample[object], lines: Sequence[str], check: Check) -> Verdict:
+        if check.ok >= self.threshold:
+            return Verdict(outcome="pass", score=check.ok, verifier=self.name, sample=sample.index)
+        line = min(check.doubtful, len(lines))
+        quoted = lines[line - 1]
         return Verdict(
             outcome="fail",
-            score=ok,
+            score=check.ok,
             feedback=f"Line {line} is wrong: `{quoted}`. Work it out again, and what follows.",
             evidence=(quoted,),
             verifier=self.name,
@@ -102,14 +99,10 @@ class ArithmeticCritic:
         )
 
 
-def _chances(reply: Completion[str]) -> dict[str, float] | None:
-    """Return the probability of each first character of a verdict; None if it is no verdict."""
+def _check(draft: str, reply: Completion[str]) -> Check | None:
     text = reply.text if reply.text is not None else str(reply.value)
-    if REFUSAL.startswith(text) or not (text.isdecimal() or OK.startswith(text)):
-        return None
-    if isinstance(reply.raw, Reply) and reply.raw.tokens and reply.raw.tokens[0].top:
-        return {token: math.exp(logprob) for token, logprob in reply.raw.tokens[0].top}
-    return {text[0]: math.exp(reply.logprobs[0]) if reply.logprobs else 1.0}
+    tokens = reply.raw.tokens if isinstance(reply.raw, Reply) else ()
+    return read_check(draft, text, reply.logprobs, [dict(token.top) for token in tokens])
 
 
 # ---- exact checks --------------------------------------------------------------------------------

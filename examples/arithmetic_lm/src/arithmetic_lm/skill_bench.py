@@ -14,12 +14,11 @@ from .countdown import apply, read_countdown, solve_countdown
 from .engine import Engine, Request
 from .options import Effort
 from .problems import ALL_FAMILIES, Problem, Split, first_fault, problems, settled
-from .skills import OK, check_tokens, revise_tokens
+from .skills import CHECKED_AT, PASSING, Check, check_tokens, read_check, revise_tokens
 from .value import line_states, value_of
 from .vocabulary import SOLVE
 
 _DRAWS = 1000
-_PASSING = 0.5
 
 
 @dataclass(frozen=True)
@@ -72,23 +71,31 @@ def write_drafts(
     return [Draft(p, settled(text), p.is_right(p.answer_in(text))) for p, text in texts]
 
 
-def ok_chances(engine: Engine, drafts: Sequence[Draft]) -> list[float]:
-    """Return the probability of `ok` of each draft."""
+def checks(engine: Engine, drafts: Sequence[Draft]) -> list[Check | None]:
+    """Return the check of each draft, as `ArithmeticCritic` asks; None where it has no verdict."""
     vocabulary = engine.model.vocabulary
-    (ok,) = vocabulary.encode(OK[0])
+    tokens = vocabulary.tokens
     pending = [
         engine.submit(
             Request(
                 tuple(check_tokens(vocabulary, draft.problem.question, draft.text)),
-                temperature=0.0,
-                max_tokens=1,
-                top_logprobs=len(vocabulary),
+                temperature=CHECKED_AT,
+                seed=(0, 0),
+                top_logprobs=20,
             )
         )
         for draft in drafts
     ]
     written = [future.result() for future in pending]
-    return [math.exp(dict(each.top_logprobs[0])[ok]) for each in written]
+    return [
+        read_check(
+            draft.text,
+            vocabulary.decode(each.tokens),
+            each.logprobs,
+            [{tokens[number]: logprob for number, logprob in top} for top in each.top_logprobs],
+        )
+        for draft, each in zip(drafts, written, strict=True)
+    ]
 
 
 def auc(right: Sequence[float], wrong: Sequence[float]) -> float:
@@ -137,7 +144,7 @@ class CheckReport:
     Args:
         auc: Within-question AUC: how often a right draft of a question gets a higher probability
             of `ok` than a wrong one of the same question.
-        false_pass: Share of wrong drafts whose probability of `ok` is a half or more.
+        false_pass: Share of wrong drafts whose probability of `ok` is `PASSING` or more.
         false_alarm: Share of right drafts whose probability is less.
     """
 
@@ -148,13 +155,13 @@ class CheckReport:
 
 def measure_check(engine: Engine, drafts: Sequence[Draft]) -> CheckReport:
     """Measure the check on drafts of one model, several a question."""
-    chances = ok_chances(engine, drafts)
+    chances = [0.0 if each is None else each.ok for each in checks(engine, drafts)]
     right: defaultdict[str, list[float]] = defaultdict(list)
     wrong: defaultdict[str, list[float]] = defaultdict(list)
     for draft, chance in zip(drafts, chances, strict=True):
         (right if draft.is_right else wrong)[draft.problem.question].append(chance)
     both = [[auc(right[q], wrong[q])] for q in right if q in wrong]
-    passed = [float(chance >= _PASSING) for chance in chances]
+    passed = [float(chance >= PASSING) for chance in chances]
     return CheckReport(
         share(both),
         share(_by_question(drafts, passed, lambda d: not d.is_right)),
