@@ -459,6 +459,7 @@ class TestBehind:
         await ended(chain)
         assert [sorted(each) for each in seen] == [["__pregel_send", "thread"], ["thread"]]
 
+    @pytest.mark.filterwarnings("ignore:The `copy` method:DeprecationWarning")  # LangChain's, once
     async def test_handlers_of_blocks_around_the_request_see_nothing_of_it(self, scripted, call):
         """They add up what the caller pays, or trace what the caller runs."""
         chain = shadowed(chain_of(scripted("4")))
