@@ -80,7 +80,7 @@ class _Checked:
         except UsageError as error:
             if not self.lenient:
                 raise
-            verdict = Verdict(outcome="error", evidence=(f"UsageError: {error.remedy}",))
+            verdict = nonsense(error)
         return replace(
             verdict,
             verifier=verdict.verifier or self.name,
@@ -107,6 +107,16 @@ def verdict_of(said: object) -> Verdict:
     if not 0.0 <= score <= 1.0:  # NaN is not either
         raise UsageError("verifier", score, "scale the score to [0, 1]")
     return Verdict(outcome="scored", score=score)
+
+
+def broken(why: str) -> Verdict:
+    """A check that says nothing of the sample."""
+    return Verdict(outcome="error", evidence=(why,))
+
+
+def nonsense(error: UsageError) -> Verdict:
+    """A check that returned no verdict: what it should have returned."""
+    return broken(f"{type(error).__name__}: {error.remedy}")
 
 
 async def called(check: Callable[..., object], value: object) -> object:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 from thinktwice.errors import UsageError
 from thinktwice.sample import Verdict
-from thinktwice.verifiers.adapt import as_verifier, check_verifier, is_verifier
-from thinktwice.verifiers.tool import Tool, broken, check_timeout, guarded
+from thinktwice.verifiers.adapt import as_verifier, broken, check_verifier, is_verifier
+from thinktwice.verifiers.tool import Tool, check_timeout, guarded
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from thinktwice.errors import BudgetExceeded, UsageError, is_number, status_of
 from thinktwice.sample import Verdict
-from thinktwice.verifiers.adapt import called, name_of, verdict_of
+from thinktwice.verifiers.adapt import broken, called, name_of, nonsense, verdict_of
 from thinktwice.workflow import ledger_around
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class Tool:
                 return Verdict(outcome="not_applicable")
             return verdict_of(await called(self.function, value))
         except UsageError as error:  # what it returned is no verdict, or the one it made is none
-            return broken(f"{type(error).__name__}: {error.remedy}")
+            return nonsense(error)
 
     def _why(self) -> str:
         written = inspect.getdoc(self.function) if inspect.isroutine(self.function) else None
@@ -131,11 +131,6 @@ def is_out_of_budget(error: BaseException) -> bool:
     """It ends more than the check: a budget around it is used up, and not one of its own."""
     around = ledger_around()
     return isinstance(error, BudgetExceeded) and (around is None or around.bound_by(error.limit))
-
-
-def broken(why: str) -> Verdict:
-    """A check that says nothing of the sample."""
-    return Verdict(outcome="error", evidence=(why,))
 
 
 def check_timeout(seconds: float | None) -> None:
