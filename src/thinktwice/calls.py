@@ -101,9 +101,12 @@ async def call(
     """
     source = as_source(sampler)
     scope = current_scope()
-    if scope is None or not source.leaf:
+    if scope is None:
         return await source.complete(prompt, options or {})
-    return await complete(scope, source, prompt, options or {}, role=role)
+    with scope.numbered():
+        if source.leaf:
+            return await complete(scope, source, prompt, options or {}, role=role)
+        return await source.complete(prompt, options or {})
 
 
 def check_called(sampler: object, name: str = "sampler") -> None:

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from thinktwice import telemetry
 from thinktwice.account import now
 from thinktwice.answers import awaited_key
 from thinktwice.calls import complete, reserve
+from thinktwice.choices import Choices
 from thinktwice.entry import ZERO, Entry
 from thinktwice.errors import BudgetExceeded, UsageError, status_of
 from thinktwice.ledger import Ledger
 from thinktwice.limiter.failures import is_congestion
 from thinktwice.nursery import Nursery
+from thinktwice.progress import Report
 from thinktwice.sample import NO_USAGE, Completion, Sample, Verdict, finish_meaning
 from thinktwice.scope import Scope, current_scope, entered
 from thinktwice.workflow import ledger_around
@@ -30,6 +34,7 @@ if TYPE_CHECKING:
     from thinktwice.draws import Draw
     from thinktwice.entry import Role, Status, Total
     from thinktwice.limiter import Limiter
+    from thinktwice.progress import Watcher
     from thinktwice.protocols import Options, PriceSource, Prompting, Verifier
     from thinktwice.result import Outcome, Result
     from thinktwice.sampling import Source
@@ -41,6 +46,7 @@ Y = TypeVar("Y")
 
 _REFUSED = frozenset({"content_filter", "refusal"})
 _CUT_SHORT = _REFUSED | {"incomplete", "length"}
+_DRAWN = frozenset({"sample", "repair"})
 _NOTHING: Completion[None] = Completion(value=None)
 
 
@@ -55,6 +61,7 @@ class Setting(Generic[P]):
         limiters: Caps on concurrency.
         prices: What calls cost.
         prompting: How the input is edited; by its type if None.
+        progress: Told what happens.
     """
 
     strategy: str
@@ -63,6 +70,7 @@ class Setting(Generic[P]):
     limiters: Sequence[Limiter]
     prices: PriceSource
     prompting: Prompting[P] | None = None
+    progress: Watcher | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,12 +115,15 @@ class Drawing(Generic[P, T]):
         verdicts: What verifiers said last, by index of the sample.
         launched: Draws started.
         hedges: Those of them that were started in the slots of stragglers.
+        replayed: Samples from a cache that keeps one for each draw.
         exhausted: The budget that ended the drawing, once one has.
         cut_inside: The budget, of this run or around it, that cut a run inside a sample short.
         warnings: What the caller should know.
         aloud: Those of them that become Python warnings.
         nested: Results of the runs inside this one's samples and verdicts.
         offered: The best answer so far, if the strategy left one.
+        tally: Samples so far by answer, in order of first appearance.
+        report: Tells whoever watches.
         max_concurrency: Calls in flight at most.
     """
 
@@ -135,6 +146,7 @@ class Drawing(Generic[P, T]):
         self.verdicts: dict[int, Verdict] = {}
         self.launched = 0
         self.hedges: int = 0
+        self.replayed = 0
         self._next = 0
         self.exhausted: Limit | None = None
         self.cut_inside: Limit | None = None
@@ -149,6 +161,33 @@ class Drawing(Generic[P, T]):
         self._setting = setting
         self._key = awaited_key(setting.key)
         self._ordinals: dict[Hashable, int] = {}
+        self.tally: list[int] = []
+        self._checks: Counter[tuple[Role, int | None]] = Counter()
+        self._choices: Choices[P, T] = Choices(partial(self.warn, aloud=True))
+        self.report = Report(setting.progress, setting.strategy)
+
+    @property
+    def seconds(self) -> float:
+        """Since the run began."""
+        return self.ledger.seconds
+
+    def warn(self, message: str, *, aloud: bool = False) -> None:
+        """Tell the caller something, once; it must hold no content.
+
+        Args:
+            message: For `result.warnings`.
+            aloud: Also as a Python warning, once a process, when the run is over.
+        """
+        if message not in self.warnings:
+            self.warnings.append(message)
+            if aloud:
+                self.aloud.append(message)
+
+    async def tell_decided(self, result: Result[T]) -> None:
+        """Tell whoever watches that the run is over."""
+        winner = result.winner
+        group = None if winner is None else self._group(winner)
+        await self.report.of_decision(self, result, group)  # type: ignore[arg-type] - of anything
 
     async def _draw(self, request: Request[P, T]) -> tuple[Sample[T], Verdict | None]:
         expected, verifier = self._next, request.verifier
@@ -165,6 +204,7 @@ class Drawing(Generic[P, T]):
             sample = await self._sampled(scope, request, options)
             if draw is not None:
                 draw.ended()
+            await self.report.of_sample(self, sample, self._group(sample))
             if verifier is not None and sample.error is None and sample.answer is not None:
                 with self._stopping():  # the sample is paid for: it stands without a verdict
                     verdict = await self._verify(sample, verifier, request.prompt, share)
@@ -201,12 +241,7 @@ class Drawing(Generic[P, T]):
         with entered(scope), self.recorder.span("thinktwice.sample", "CHAIN", attributes) as on:
             completion, error, started = None, None, now()
             try:
-                if source.leaf:
-                    completion = await complete(scope, source, request.prompt, options)
-                else:
-                    async with scope.working():
-                        started = now()
-                        completion = await source.complete(request.prompt, options)
+                completion = await self._completed(scope, request, options)
             except asyncio.CancelledError as cancelled:
                 if _recalled():
                     status: Status = "cancelled" if source.recallable else "abandoned"
@@ -218,7 +253,8 @@ class Drawing(Generic[P, T]):
                     telemetry.describe_recalled(on, "error", self._end(scope, "error", raised))
                     raise
                 error = raised
-            total, seconds = self._end(scope, "error" if error else "ok", error), now() - started
+            seconds = now() - (scope.since or started)
+            total = self._end(scope, "error" if error else "ok", error)
             answer = None
             try:
                 answer = await self._answer(request, completion)
@@ -233,9 +269,34 @@ class Drawing(Generic[P, T]):
                     seconds=seconds,
                 )
                 telemetry.describe_sample(
-                    on, sample, total, group=self._group(sample), arrival=len(self.samples) - 1
+                    on, sample, total, group=self._count(sample), arrival=len(self.samples) - 1
                 )
         return sample
+
+    async def _completed(
+        self, scope: Scope, request: Request[P, T], options: Options
+    ) -> Completion[T]:
+        """Call the sampler, alone or for other draws as well, or wait for one that does."""
+        source, prompt = request.source, request.prompt
+        joins = request.role == "sample" and not request.hedge
+        while True:
+            seat = self._choices.seat(source, prompt, options) if joins else None
+            if seat is None or seat.sends:
+                break
+            scope.begin()  # without a place in the limiters: its sender has one
+            if (choice := await seat.choice()) is not None:
+                scope.join()
+                return choice
+        try:
+            sender = source if seat is None else seat.source
+            if source.leaf:
+                return await complete(scope, sender, prompt, options)
+            async with scope.working():
+                scope.since = now()
+                return await sender.complete(prompt, options)
+        finally:
+            if seat is not None:
+                seat.give_up()
 
     async def _answer(
         self, request: Request[P, T], completion: Completion[T] | None
@@ -320,6 +381,7 @@ class Drawing(Generic[P, T]):
             verdict = replace(verdict, verifier=verifier.name, sample=sample.index)
             self.verdicts[sample.index] = verdict
             telemetry.describe_verdict(on, verdict, total)
+        await self.report.of_verdict(self, verdict)
         return verdict
 
     def _note_tool(
@@ -370,14 +432,24 @@ class Drawing(Generic[P, T]):
             variant=request.variant,
         )
         self.samples.append(sample)
+        self.replayed += sample.cached and scope.distinct
         _remember(source, sample)
         return sample
 
     def _group(self, sample: Sample[T]) -> int:
-        """Ordinal of the answer among those seen, for spans; -1 abstains."""
+        """Ordinal of the answer among those seen; -1 abstains."""
         if sample.answer is None:
             return -1
         return self._ordinals.setdefault(sample.answer, len(self._ordinals))
+
+    def _count(self, sample: Sample[T]) -> int:
+        """Take a sample into the tally."""
+        group = self._group(sample)
+        if group == len(self.tally):
+            self.tally.append(0)
+        if group >= 0:
+            self.tally[group] += 1
+        return group
 
     def _leaves(self, error: Exception, source: Source[P, T] | None) -> bool:
         """Whether an exception ends the run, and not the sample or the check alone."""
@@ -389,6 +461,8 @@ class Drawing(Generic[P, T]):
         self.nested.extend(scope.nested)
         cuts = [each.cut for each in scope.nested if each.cut is not None]
         self.cut_inside = next(filter(self.ledger.bound_by, cuts), self.cut_inside)
+        for remark in scope.remarks:
+            self.warn(remark, aloud=True)
         total = scope.end(status, error)
         if scope.draws:
             refused = isinstance(error, BudgetExceeded | asyncio.CancelledError) and not total.calls
@@ -404,6 +478,10 @@ class Drawing(Generic[P, T]):
         leases: Sequence[Lease] = (),
         on_begun: Callable[[], None] | None = None,
     ) -> Scope:
+        ordinal = 0
+        if role not in _DRAWN:
+            ordinal = self._checks[role, index]
+            self._checks[role, index] += 1
         return Scope(
             strategy=self._setting.strategy,
             role=role,
@@ -414,6 +492,8 @@ class Drawing(Generic[P, T]):
             recorder=self.recorder,
             leases=leases,
             on_begun=on_begun,
+            ordinal=ordinal,
+            run=self.id,
         )
 
     def _options(self, options: Options | None, index: int) -> Options:

@@ -94,12 +94,14 @@ class History:
     Attributes:
         latencies: Of its calls.
         association: Between its latencies and its answers.
+        single: Asked for several choices at once, its provider made one.
     """
 
     def __init__(self) -> None:
         """Know nothing yet."""
         self.latencies = Latencies()
         self.association = Association()
+        self.single = False
 
     def __reduce__(self) -> tuple[type[History], tuple[()]]:
         """A copy, and one in another process, begins anew."""

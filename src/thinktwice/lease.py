@@ -79,6 +79,19 @@ class Lease:
         """Neither settled nor released yet."""
         return not self._done
 
+    def fits(self, need: Need) -> bool:
+        """Take it for another call, if it holds of every cap what that one needs.
+
+        So it does where caps count calls alone, until the time of one of them is up.
+        """
+        if need != self.need:
+            if self._account.capped or need.calls != self.need.calls:
+                return False
+            if any(each.ended_by() is not None for each in self._account.bound):
+                return False
+            self.need = need
+        return True
+
     def settle(self, entry: Entry, *, billed: bool = True) -> Entry:
         """Record the call and free what it did not use. The first settlement counts.
 

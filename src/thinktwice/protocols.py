@@ -58,6 +58,9 @@ class SamplerTraits(Protocol):
         leaf: False when its calls report themselves from within, as a chain or a strategy does
             (True).
         recallable: False when it is async, and what it waits for cannot be cancelled (True).
+        many: `many(prompt, n, /, *, options)`, async or sync, makes up to n choices by one request
+            and returns a `Completion` for each, the first with the usage of the request. Draws that
+            begin at once with the same options are then made by one (None).
     """
 
     model: str | None
@@ -66,6 +69,7 @@ class SamplerTraits(Protocol):
     passthrough: tuple[type[Exception], ...]
     leaf: bool
     recallable: bool
+    many: Callable[..., object] | None
 
 
 @runtime_checkable

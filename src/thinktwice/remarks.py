@@ -17,7 +17,7 @@ _LONG = 60
 
 CACHED = (
     "several samples were answered from a cache, so they are one sample counted many times: switch "
-    "the cache off for this model, or give each sample a seed"
+    "the cache off for this model, give each sample a seed, or keep an entry for each sample"
 )
 IDENTICAL = (
     "the first samples have the same long text: a temperature of 0, a cache, or an option that "
@@ -68,6 +68,7 @@ def remarks(
     cost_capped: bool = False,
     capped: bool = False,
     cut_inside: bool = False,
+    replayed: int = 0,
 ) -> Iterable[str]:
     """What a caller should know of the samples of a run.
 
@@ -78,6 +79,7 @@ def remarks(
         cost_capped: The run has a cap on its cost.
         capped: It has one on tokens or cost.
         cut_inside: A budget ended a run inside a sample.
+        replayed: Samples from a cache that keeps one for each draw.
     """
     known = [sample.usage.total_tokens for sample in samples if sample.error is None]
     if capped and None in known:
@@ -91,7 +93,7 @@ def remarks(
     usable = [sample for sample in samples if sample.error is None]
     if not answered and usable and all(sample.answer is None for sample in usable):
         yield ALL_ABSTAINED
-    if sum(sample.cached for sample in samples) > 1:
+    if sum(sample.cached for sample in samples) - replayed > 1:
         yield CACHED
     texts = [sample.text for sample in _first_usable(samples)]
     first = texts[0] if len(texts) == _ENOUGH else None

@@ -66,26 +66,9 @@ class Run(Drawing[P, T]):
         return self._options(None, self._next)
 
     @property
-    def seconds(self) -> float:
-        """Since the run began."""
-        return self.ledger.seconds
-
-    @property
     def out_of_time(self) -> bool:
         """Its time ended the drawing: whatever came in after that changes nothing about it."""
         return self.exhausted is not None and self.exhausted.kind == "seconds"
-
-    def warn(self, message: str, *, aloud: bool = False) -> None:
-        """Tell the caller something, once; it must hold no content.
-
-        Args:
-            message: For `result.warnings`.
-            aloud: Also as a Python warning, once a process, when the run is over.
-        """
-        if message not in self.warnings:
-            self.warnings.append(message)
-            if aloud:
-                self.aloud.append(message)
 
     def offer(self, outcome: Outcome[T]) -> None:
         """Leave the best answer so far, for the case that a budget cuts this run short."""

@@ -39,6 +39,7 @@ class Source(Generic[P, T]):
         passthrough: Exceptions that leave the run unwrapped.
         leaf: The call itself is the model call; else its calls report themselves.
         draws: Draws that one call makes inside (the n of a strategy).
+        many: Makes several choices by one request.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Source(Generic[P, T]):
     passthrough: tuple[type[BaseException], ...]
     leaf: bool
     draws: int
+    many: Callable[..., object] | None = None
 
     async def complete(
         self,
@@ -81,6 +83,20 @@ class Source(Generic[P, T]):
             if inspect.isawaitable(returned):
                 returned = await returned
         return as_completion(cast("Completion[T] | T", returned))
+
+    async def several(self, prompt: P, n: int, options: Options) -> list[Completion[T]]:
+        """Make n choices by one request; the first carries the usage of all.
+
+        Returns:
+            As many as the provider made.
+        """
+        if self.many is None:
+            raise UsageError("sampler", self.name, "it has no many(prompt, n, *, options)")
+        call = partial(self.many, prompt, n, options=options)
+        returned = await cast("Awaitable[object]", call()) if _is_async(self.many) else None
+        if returned is None:
+            returned = await in_thread(call)
+        return [as_completion(each) for each in cast("Iterable[Completion[T] | T]", returned)]
 
     @cached_property
     def history(self) -> History:
@@ -135,6 +151,7 @@ def as_source(sampler: Sampler[P, T], name: str | None = None) -> Source[P, T]:
         passthrough=(control,) if isinstance(control, type) else tuple(control),
         leaf=getattr(sampler, "leaf", True),
         draws=getattr(sampler, "draws", 1),
+        many=_many(sampler),
     )
 
 
@@ -153,6 +170,13 @@ def as_sources(
     if not named:
         raise UsageError("sampler", named, "give at least one sampler")
     return {name: as_source(each, name) for name, each in named.items()}
+
+
+def _many(sampler: object) -> Callable[..., object] | None:
+    many = getattr(sampler, "many", None)
+    if many is None or callable(many):
+        return many
+    raise UsageError("many", many, "give a method many(prompt, n, /, *, options), or leave it out")
 
 
 def _mapping() -> type:

@@ -8,7 +8,7 @@ variable, so that a judge, a nested run and a chain all find it.
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
@@ -19,13 +19,13 @@ from thinktwice.errors import BudgetExceeded, RunError, UsageError
 from thinktwice.ledger import Ledger
 from thinktwice.limiter.passage import first_size
 from thinktwice.limiter.slots import Idle, Working
-from thinktwice.sample import Usage
+from thinktwice.sample import NO_USAGE, Usage
 from thinktwice.telemetry import NO_LEAF
 from thinktwice.tokens import has_media, text_of, upper_bound_tokens
 from thinktwice.workflow import spending
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
     from decimal import Decimal
 
     from thinktwice.account import Lease
@@ -38,12 +38,14 @@ if TYPE_CHECKING:
 _GONE = "the run has moved on without this sample: the call is not sent"
 
 _scope: ContextVar[Scope | None] = ContextVar("thinktwice_scope", default=None)
+_numbered: ContextVar[tuple[Scope, int] | None] = ContextVar("thinktwice_number", default=None)
 
 
 class Scope:
     """A sample or a verdict in the making.
 
     Attributes:
+        run: Random name of the run that asked for it, as in its spans.
         strategy: Name of the strategy that asked for it.
         role: What its calls are for.
         index: Index of the sample.
@@ -53,6 +55,9 @@ class Scope:
         begun: It got its place: what it does may cost something.
         request: The ledger of the outermost run: on whose behalf it waits for limiters.
         queued: Seconds that it waited for limiters, of which no entry knows yet.
+        since: When what it draws by was called, on the clock of `now`.
+        distinct: No other draw gets the same answer, also where it comes from a cache.
+        remarks: What it gives reason to say; without content.
     """
 
     def __init__(
@@ -67,6 +72,8 @@ class Scope:
         recorder: Recorder,
         leases: Sequence[Lease] = (),
         on_begun: Callable[[], None] | None = None,
+        ordinal: int = 0,
+        run: str = "",
     ) -> None:
         """Open a scope.
 
@@ -80,8 +87,11 @@ class Scope:
             recorder: Writes its spans and metrics.
             leases: Held for its first calls.
             on_begun: Called when it gets its place.
+            ordinal: How many scopes of this role and index came before it in its run.
+            run: Random name of the run.
         """
         self.on_begun = on_begun
+        self.run = run
         self.strategy = strategy
         self.role: Role = role
         self.index = index
@@ -91,10 +101,18 @@ class Scope:
         self.recorder = recorder
         self.nested: list[Result[object]] = []
         self._leases = list(leases)
+        self._shared = bool(leases)  # held in the books of a sample, which these calls are not of
         self._bookings: list[Booking] = []
         self.begun = False
         self._ended = False
+        self._joined = False
+        self._ordinal = ordinal
+        self._calls = 0
+        self.since: float | None = None
+        self.distinct = False
+        self.remarks: list[str] = []
         self._outer = outer = current_scope()
+        self._around = "" if outer is None else f"{outer.path}/"
         self.request: Ledger = ledger if outer is None else outer.request
         self.queued = 0.0
         self._loop = asyncio.get_running_loop()
@@ -103,6 +121,28 @@ class Scope:
     def draws(self) -> bool:
         """It is a draw: the answer that its calls are made for."""
         return self.role in ("sample", "repair")
+
+    @property
+    def path(self) -> str:
+        """Where it stands in its request, such as "sample:3/verify:0/sample:2".
+
+        It is the same whenever the request is repeated, and another for each sample and verdict.
+        """
+        index = "" if self.index is None else self.index
+        ordinal = f".{self._ordinal}" if self._ordinal else ""
+        caller, number = _numbered.get() or (None, 0)
+        call = f"#{number}" if caller is self and number else ""
+        return f"{self._around}{self.role}:{index}{ordinal}{call}"
+
+    @contextmanager
+    def numbered(self) -> Generator[None]:
+        """A call among several of the same input, such as one of a judge that is asked thrice."""
+        token = _numbered.set((self, self._calls))
+        self._calls += 1
+        try:
+            yield
+        finally:
+            _numbered.reset(token)
 
     @property
     def gone(self) -> bool:
@@ -118,7 +158,7 @@ class Scope:
         max_tokens: int | None = None,
         options: Mapping[str, object] | None = None,
         role: Role | None = None,
-        emitted: bool = False,
+        emitted: bool | None = None,
         leaving: bool = True,
     ) -> Booking:
         """Reserve the worst case of one model call, waiting while others may give some back.
@@ -132,7 +172,7 @@ class Scope:
             max_tokens: Output tokens at most; None if nobody says.
             options: Settings of the call, for its span.
             role: What the call is for, if it is not what the scope is for.
-            emitted: Somebody else opens a span for this call.
+            emitted: Whether somebody else opens a span for this call; None to find out.
             leaving: It leaves at once; else whoever books it holds its places in the limiters by
                 `working`, and waits for the rates there.
 
@@ -145,7 +185,7 @@ class Scope:
         role = role or self.role
         need = self.worst_case(model, provider, prompt, max_tokens, role=role)
         lease = self._leases.pop() if self._leases else None
-        if lease is None or lease.need != need:
+        if lease is None or self._shared or not lease.fits(need):
             lease = await self._exchanged(lease, need)
         if self.gone:  # it ended while this waited, on behalf of a thread
             lease.release()
@@ -223,6 +263,10 @@ class Scope:
         """
         return Working(self, booking, also)
 
+    def join(self) -> None:
+        """Its answer came in the request of another draw: it is a call that took nothing more."""
+        self._joined = self.distinct = True
+
     def begin(self) -> None:
         """It got its place: what happens from now on may cost something."""
         if not self.begun:
@@ -257,7 +301,7 @@ class Scope:
         self, usage: Usage, model: str | None, provider: str | None, *, cached: bool = False
     ) -> Decimal | None:
         """USD of a call; None while unpriced."""
-        if cached:
+        if cached or usage == NO_USAGE:
             return FREE
         if usage.source == "missing":
             return None
@@ -323,7 +367,7 @@ class Scope:
         if self._leases and self.draws and self.begun:
             lease = self._leases.pop()
             alone = Booking(self, lease, role=self.role, model=None, provider=None, leaf=NO_LEAF)
-            alone.settle(status=status, error=error)
+            alone.settle(status=status, error=error, usage=NO_USAGE if self._joined else None)
         self.release()
         return self.ledger.total
 

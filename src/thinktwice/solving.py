@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from thinktwice.pricing import Price
+    from thinktwice.progress import Watcher
     from thinktwice.protocols import Options, PriceSource, Prompting, Sampler
     from thinktwice.sampling import Source
     from thinktwice.shadow import Shadow
@@ -51,6 +52,7 @@ async def solve(
     on_exhausted: OnExhausted = "best",
     require_budget: bool = False,
     shadow: Shadow | None = None,
+    progress: Watcher | None = None,
 ) -> Result[T]:
     """Run a strategy over a sampler.
 
@@ -72,6 +74,8 @@ async def solve(
         require_budget: Refuse to run without a budget.
         shadow: Draw one sample and return it at once, even one that abstains; run the strategy
             behind a share of the requests, to see what it would change.
+        progress: Called with a `Progress` for each sample, each verdict and the decision, and
+            awaited if that can be; keep it short, since the draw goes on after it.
 
     Returns:
         The answer, the samples, and what was paid for. `value` is None where all abstained.
@@ -83,6 +87,8 @@ async def solve(
             of that type is raised itself, with the result as its `thinktwice_result`.
     """
     _check(strategy, budget, on_exhausted, require_budget=require_budget, prompting=prompting)
+    if progress is not None and not callable(progress):
+        raise UsageError("progress", progress, "give a function of a Progress, or None")
     if shadow is not None:
         outer = current_scope()
         around = outer.prices if outer and prices is None else prices
@@ -118,6 +124,7 @@ async def solve(
         limiters=(*_several(limiter), own),
         prices=outer.prices if outer and prices is None else default_prices(prices),
         prompting=prompting,
+        progress=progress,
     )
     if prices is None and outer is None and any(s.model or not s.leaf for s in sources.values()):
         await _read_list_prices()
@@ -144,6 +151,7 @@ def solve_sync(
     on_exhausted: OnExhausted = "best",
     require_budget: bool = False,
     shadow: Shadow | None = None,
+    progress: Watcher | None = None,
 ) -> Result[T]:
     """`solve`, for code that is not async; works where an event loop is already running, too.
 
@@ -165,6 +173,7 @@ def solve_sync(
             on_exhausted=on_exhausted,
             require_budget=require_budget,
             shadow=shadow,
+            progress=progress,
         )
     )
 
@@ -205,6 +214,7 @@ async def _executed(run: Run[P, T], strategy: Strategy, on_exhausted: OnExhauste
             telemetry.describe_run(on, run.ledger, run.samples, run.launched)
         result = _result(run, outcome, raising=on_exhausted == "raise")
         telemetry.describe_result(on, result)
+        await run.tell_decided(result)
         run.recorder.count_run(strategy.name, result.ledger)
         report(result)  # type: ignore[arg-type] - a list of results of anything
         if outcome.winner is None:
@@ -253,6 +263,7 @@ def _result(
         cost_capped=run.ledger.budget.money is not None,
         capped=run.ledger.capped,
         cut_inside=run.cut_inside is not None,
+        replayed=run.replayed,
     )
     for remark in () if failed else said:  # an exception says it all
         run.warn(remark, aloud=True)

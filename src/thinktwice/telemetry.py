@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import sys
 from contextlib import contextmanager, nullcontext
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
@@ -20,6 +19,7 @@ from opentelemetry import metrics, trace
 from opentelemetry.trace import SpanKind, Status, StatusCode
 
 from thinktwice.errors import UsageError, status_of
+from thinktwice.instrumentation import instrumented, suppressed
 from thinktwice.sample import known_counts
 
 if TYPE_CHECKING:
@@ -90,18 +90,6 @@ _ERROR_TYPE: Final = "error.type"
 _SECONDS: Final = (0.1, 0.5, 1, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200)
 _DOLLARS: Final = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1, 10)
 _LLM_SPANS_VARIABLE: Final = "THINKTWICE_LLM_SPANS"
-_INSTRUMENTORS: Final = (
-    ("openinference.instrumentation.langchain", "LangChainInstrumentor"),
-    ("openinference.instrumentation.openai", "OpenAIInstrumentor"),
-    ("openinference.instrumentation.anthropic", "AnthropicInstrumentor"),
-    ("openinference.instrumentation.litellm", "LiteLLMInstrumentor"),
-    ("openinference.instrumentation.llama_index", "LlamaIndexInstrumentor"),
-    ("opentelemetry.instrumentation.langchain", "LangchainInstrumentor"),
-    ("opentelemetry.instrumentation.openai", "OpenAIInstrumentor"),
-    ("opentelemetry.instrumentation.openai_v2", "OpenAIInstrumentor"),
-    ("opentelemetry.instrumentation.anthropic", "AnthropicInstrumentor"),
-    ("opentelemetry.instrumentation.llamaindex", "LlamaIndexInstrumentor"),
-)
 
 
 def _version() -> str:
@@ -117,13 +105,14 @@ _VERSION: Final = _version()
 class Recorder:
     """Writes the spans and metrics of one run, to the providers that are set when it begins.
 
-    Where no SDK is set up it does nothing, at nearly no cost.
+    Where no SDK is set up it does nothing, at nearly no cost; and no spans where the caller has
+    suppressed instrumentation.
     """
 
     def __init__(self) -> None:
         """Look the providers up: applications set theirs after importing us."""
         provider, meters = trace.get_tracer_provider(), metrics.get_meter_provider()
-        self.tracer = _tracer(provider) if _is_sdk(provider) else None
+        self.tracer = _tracer(provider) if _is_sdk(provider) and not suppressed() else None
         self.instruments = _instruments(meters) if _is_sdk(meters) else None
 
     def span(
@@ -150,15 +139,16 @@ class Recorder:
         provider: str | None,
         options: Mapping[str, object],
         *,
-        emitted: bool = False,
+        emitted: bool | None = None,
     ) -> Leaf:
-        """Open the span of a model call, unless a known instrumentation opens one too.
+        """Open the span of a model call, unless somebody else opens one too.
 
         Args:
             model: The model asked for.
             provider: Who serves it.
             options: Settings of the call; the common ones are written.
-            emitted: The caller knows that somebody else emits this span.
+            emitted: Whether somebody else does, where the caller knows; else known instrumentations
+                are looked for.
         """
         if self.tracer is None or not _wanted(emitted=emitted):
             return NO_LEAF
@@ -439,16 +429,10 @@ def _leaf_attributes(entry: Entry) -> Attributes:
     return attributes
 
 
-def _wanted(*, emitted: bool) -> bool:
+def _wanted(*, emitted: bool | None) -> bool:
     choice = os.environ.get(_LLM_SPANS_VARIABLE, "auto")
     if choice == "auto":
-        return not emitted and not any(_instrumented(*each) for each in _INSTRUMENTORS)
+        return not (instrumented() if emitted is None else emitted)
     if choice not in {"always", "never"}:
         raise UsageError(_LLM_SPANS_VARIABLE, choice, "give auto, always or never")
     return choice == "always"
-
-
-def _instrumented(module: str, name: str) -> bool:
-    instrumentor = getattr(sys.modules.get(module), name, None)
-    # Instrumentors are singletons; making one has no effect of its own.
-    return bool(instrumentor and instrumentor().is_instrumented_by_opentelemetry)

@@ -1,0 +1,108 @@
+"""Getting along with other parties' instrumentations: who traces model calls, and what they see."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from opentelemetry import context as otel
+from opentelemetry import trace
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+
+    from opentelemetry.context import Context
+    from opentelemetry.trace import Span
+
+_SUPPRESSED: Final[str | None] = getattr(otel, "_SUPPRESS_INSTRUMENTATION_KEY", None)
+"""What `opentelemetry.instrumentation.utils.suppress_instrumentation` sets; all of them heed it."""
+_BEFORE: Final = otel.create_key("thinktwice_suppressed_before")
+
+_VENDORS: Final = ("openinference.instrumentation.", "opentelemetry.instrumentation.")
+# Packages of theirs that open a span for each model call.
+_OF_MODELS: Final = frozenset(
+    {
+        *("anthropic", "bedrock", "cohere", "google_genai", "google_generativeai", "groq"),
+        *("langchain", "litellm", "llama_index", "llamaindex", "mistralai", "ollama", "openai"),
+        *("openai_v2", "replicate", "sagemaker", "together", "vertexai", "watsonx", "writer"),
+    }
+)
+
+
+def instrumented() -> bool:
+    """Whether an instrumentation that is switched on opens a span for each model call.
+
+    Looks at what is imported already, and imports nothing.
+    """
+    return next(_switched_on(), None) is not None
+
+
+def _switched_on() -> Iterator[type[Any]]:
+    module = sys.modules.get("opentelemetry.instrumentation.instrumentor")
+    base: Any = getattr(module, "BaseInstrumentor", None)
+    for each in () if base is None else base.__subclasses__():
+        home = each.__module__
+        # Not `each()`, which would set one up anew with the defaults.
+        single = getattr(each, "_instance", None)
+        if (
+            getattr(single, "is_instrumented_by_opentelemetry", False)
+            and home.startswith(_VENDORS)
+            and home.split(".")[2] in _OF_MODELS
+        ):
+            yield each
+
+
+def suppressed() -> bool:
+    """Whether the caller has asked that nothing be instrumented in this context."""
+    return _SUPPRESSED is not None and bool(otel.get_value(_SUPPRESSED))
+
+
+@contextmanager
+def hidden() -> Generator[None]:
+    """A block that instrumentations do not see, but for the parts of it that are `shown`.
+
+    What a framework reports of its own run in it gets no span of theirs, so that spans of the runs
+    below hang on whatever span is current there.
+    """
+    if _SUPPRESSED is None:
+        yield
+        return
+    kept = otel.set_value(_BEFORE, otel.get_value(_SUPPRESSED))
+    with _attached(otel.set_value(_SUPPRESSED, True, kept)):  # noqa: FBT003 - the API's
+        yield
+
+
+@contextmanager
+def shown(*below: Span) -> Generator[None]:
+    """A part of a `hidden` block that instrumentations see, if they saw what is around the block.
+
+    Args:
+        *below: Spans of frameworks that this belongs to, where they are not made current. The
+            youngest takes the place of the current span, unless that is younger: then it was
+            opened inside.
+    """
+    context = otel.get_current()
+    if _SUPPRESSED is not None:
+        context = otel.set_value(_SUPPRESSED, otel.get_value(_BEFORE), context)
+    youngest = trace.get_current_span()
+    for each in below:
+        if each.get_span_context().is_valid and _start(each) >= _start(youngest):
+            youngest = each
+    with _attached(trace.set_span_in_context(youngest, context) if below else context):
+        yield
+
+
+def _start(span: Span) -> int:
+    """Nanoseconds since the epoch; 0 where unknown: of another process, and so older than all."""
+    start = getattr(span, "start_time", None)
+    return start if isinstance(start, int) else 0
+
+
+@contextmanager
+def _attached(context: Context) -> Generator[None]:
+    token = otel.attach(context)
+    try:
+        yield
+    finally:
+        otel.detach(token)
