@@ -99,14 +99,18 @@ coverage: $(STAMP) ## tests with branch coverage
 	@$(BIN)/coverage run -m pytest -c pyproject.toml $(ARGS)
 	@$(BIN)/coverage report
 
-# The lowest versions of what users install; the test tools are as new as these allow.
+# The lowest versions of what users install; the test tools are as new as these allow. Later parts of
+# LangGraph do not go with the lowest langchain, and do not say so.
+OLD_GRAPHS := 'langgraph-checkpoint<4' 'langgraph-prebuilt<1.0.9'
 .PHONY: test-lowest
 test-lowest: $(STAMP) ## tests with the lowest versions that the manifests allow
 	@echo "installing into $(VENV)-lowest"
 	@rm -rf $(VENV)-lowest && $(BIN)/uv venv --quiet --python $(BIN)/python $(VENV)-lowest
+	@printf '%s\n' $(OLD_GRAPHS) >$(VENV)-lowest/old-graphs.txt
 	@$(BIN)/uv pip compile --quiet --python $(BIN)/python --resolution lowest-direct \
 		--no-header --no-annotate --no-emit-index-url \
 		--no-emit-package thinktwice $(MANIFESTS) \
+		--constraint $(VENV)-lowest/old-graphs.txt \
 		$(EXTRAS) --output-file $(VENV)-lowest/lowest.txt
 	@$(call uv-install,$(VENV)-lowest,$(VENV)-lowest/lowest.txt,test)
 	@$(VENV)-lowest/bin/$(PYTEST)
@@ -118,7 +122,7 @@ test-newest: $(STAMP) ## tests on the newest CPython at hand
 	test -n "$$python" || { echo "test-newest: skipped, no CPython newer than 3.11 here"; exit 0; }; \
 	echo "test-newest: $$("$$python" --version), $$python" && \
 	rm -rf $(VENV)-newest && $(BIN)/uv venv --quiet --python "$$python" $(VENV)-newest && \
-	$(call uv-install,$(VENV)-newest,constraints.txt,test) && \
+	$(call uv-install,$(VENV)-newest,constraints.txt,test --group modern) && \
 	$(VENV)-newest/bin/$(PYTEST)
 
 .PHONY: bench
