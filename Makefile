@@ -131,6 +131,10 @@ bench: $(patsubst tests/bench/%.py,bench-%,$(wildcard tests/bench/*.py)) bench-p
 bench-%: tests/bench/%.py $(STAMP)
 	@$(BIN)/python $< $(ARGS)
 
+# Its file is not called langchain.py: that would stand before the package, for all benches.
+.PHONY: bench-langchain
+bench-langchain: bench-langchain_adapter ## what the LangChain adapter costs in time
+
 # Each peer has an environment of its own; the bench says which could not be made. optillm comes
 # without its dependencies (torch, transformers and more): these are what its sources import.
 PEERS := its-hub dspy optillm adaptive-consistency

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 from thinktwice.account import Refusal, now
 from thinktwice.budget import Need
 from thinktwice.entry import Entry
-from thinktwice.errors import UsageError, http_status, status_of
-from thinktwice.limiter.failures import is_unsent
+from thinktwice.errors import UsageError, status_of
+from thinktwice.limiter.failures import is_unbilled
 from thinktwice.limiter.passage import Passage
 from thinktwice.sample import Completion, Usage, sound
 
@@ -184,7 +184,7 @@ class Booking:
             if not self._lease.open:  # abandoned before, or settled twice: the lease knows
                 self._lease.settle_late(entry)
                 return entry
-            entry = self._lease.settle(entry, billed=not _unbilled(error))
+            entry = self._lease.settle(entry, billed=error is None or not is_unbilled(error))
         self.scope.forget(self)
         self.passage.ended(entry.status, entry.usage.total_tokens, error, cached=entry.cached)
         self._leaf.end(entry, error=error)
@@ -218,6 +218,8 @@ class Booking:
         known = Usage() if usage is None else sound(usage)
         seconds = max(0.0, now() - self._started)  # before prices, which may have to be loaded
         cost = self.scope.price(known, model, provider, cached=cached)
+        if cost is None and model != self.model:  # a dated name, of the one that was asked for
+            cost = self.scope.price(known, self.model, provider, cached=cached)
         return Entry(
             role=self._role,
             status=status,
@@ -231,11 +233,6 @@ class Booking:
             cached=cached,
             error=None if error is None else status_of(error),
         )
-
-
-def _unbilled(error: BaseException | None) -> bool:
-    """The provider refused the call, as an HTTP status says, or there was none to refuse it."""
-    return error is not None and (http_status(error) is not None or is_unsent(error))
 
 
 def _usable(usage: Usage | None) -> Usage:

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
-from thinktwice.errors import RunError
+from thinktwice.errors import BudgetExceeded, RunError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -73,11 +73,8 @@ class Choices(Generic[P, T]):
             return await source.complete(joint.prompt, joint.options)
         completions: Sequence[Completion[T]] = ()
         try:
-            completions = await source.several(joint.prompt, n, joint.options)
+            completions = await self._several(joint, n)
         finally:
-            if len(completions) == 1:
-                source.history.single = True
-                self._warn(IGNORED)
             for seat, choice in zip(waiting, completions[1:], strict=False):
                 seat.take(choice)
             for seat in waiting[len(completions[1:]) :]:
@@ -86,6 +83,21 @@ class Choices(Generic[P, T]):
             raise RunError("the sampler returned no choice: many() must return at least one")
         await asyncio.sleep(0)
         return completions[0]
+
+    async def _several(self, joint: Joint[P, T], n: int) -> Sequence[Completion[T]]:
+        """As many of n choices as the provider makes, or as the budget affords."""
+        source = joint.source
+        while n > 1:
+            try:
+                completions = await source.several(joint.prompt, n, joint.options)
+            except BudgetExceeded:
+                n //= 2
+                continue
+            if len(completions) == 1:
+                source.history.single = True
+                self._warn(IGNORED)
+            return completions
+        return [await source.complete(joint.prompt, joint.options)]
 
     def close(self, joint: Joint[P, T]) -> None:
         """Nobody can take a seat in it any more."""

@@ -204,7 +204,9 @@ class Drawing(Generic[P, T]):
             sample = await self._sampled(scope, request, options)
             if draw is not None:
                 draw.ended()
-            await self.report.of_sample(self, sample, self._group(sample))
+            told = await self.report.of_sample(self, sample, self._group(sample))
+            if not told:
+                return sample, None
             if verifier is not None and sample.error is None and sample.answer is not None:
                 with self._stopping():  # the sample is paid for: it stands without a verdict
                     verdict = await self._verify(sample, verifier, request.prompt, share)
@@ -284,7 +286,9 @@ class Drawing(Generic[P, T]):
             if seat is None or seat.sends:
                 break
             scope.begin()  # without a place in the limiters: its sender has one
-            if (choice := await seat.choice()) is not None:
+            with scope.resting():
+                choice = await seat.choice()
+            if choice is not None:
                 scope.join()
                 return choice
         try:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from thinktwice.sample import NO_USAGE, Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 Role = Literal["sample", "verify", "critique", "repair", "tool", "classify"]
 """What a call is for; "tool" is a check that runs something of its own."""
@@ -120,3 +120,58 @@ class Total:
             seconds=self.seconds + other.seconds,
             queued=self.queued + other.queued,
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spent:
+    """What a session has spent, in plain numbers that outlive a process.
+
+    Attributes:
+        calls: Of models.
+        input_tokens: As far as known.
+        output_tokens: As far as known.
+        cost: USD as far as known; None when none is.
+        unpriced: Calls without a known price.
+        seconds: On its clock.
+        uncounted_tokens: What calls of unknown size were charged on top.
+        uncounted_cost: What calls of unknown price were charged on top, in USD.
+    """
+
+    calls: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost: Decimal | None = ZERO
+    unpriced: int = 0
+    seconds: float = 0.0
+    uncounted_tokens: int = 0
+    uncounted_cost: Decimal = ZERO
+
+    @property
+    def tokens(self) -> int:
+        """Input and output tokens, as far as known."""
+        return self.input_tokens + self.output_tokens
+
+    def as_dict(self) -> dict[str, int | float | None]:
+        """Fit for JSON; what nobody counted is left out where there is none."""
+        uncounted = {
+            "uncounted_tokens": self.uncounted_tokens,
+            "uncounted_cost": float(self.uncounted_cost),
+        }
+        return {
+            "calls": self.calls,
+            "tokens": self.tokens,
+            "input_tokens": self.input_tokens,
+            "output_tokens": self.output_tokens,
+            "cost": None if self.cost is None else float(self.cost),
+            "unpriced": self.unpriced,
+            "seconds": round(self.seconds, 3),
+            **{name: amount for name, amount in uncounted.items() if amount},
+        }
+
+    @classmethod
+    def read(cls, kept: Mapping[str, Any]) -> Spent:
+        """What `as_dict` wrote."""
+        plain = {name: kept[name] for name in cls.__dataclass_fields__ if name in kept}
+        for name in {"cost", "uncounted_cost"} & plain.keys():
+            plain[name] = None if plain[name] is None else Decimal(str(plain[name]))
+        return cls(**plain)

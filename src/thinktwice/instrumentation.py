@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import context as otel
 from opentelemetry import trace
+from opentelemetry.context import Context
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
-    from opentelemetry.context import Context
     from opentelemetry.trace import Span
 
 _SUPPRESSED: Final[str | None] = getattr(otel, "_SUPPRESS_INSTRUMENTATION_KEY", None)
@@ -65,12 +65,15 @@ def hidden() -> Generator[None]:
     What a framework reports of its own run in it gets no span of theirs, so that spans of the runs
     below hang on whatever span is current there.
     """
-    if _SUPPRESSED is None:
+    context = otel.get_current()
+    if _SUPPRESSED is not None:
+        before = otel.get_value(_SUPPRESSED, context)
+        context = Context({**context, _BEFORE: before, _SUPPRESSED: True})
+    token = otel.attach(context)
+    try:
         yield
-        return
-    kept = otel.set_value(_BEFORE, otel.get_value(_SUPPRESSED))
-    with _attached(otel.set_value(_SUPPRESSED, True, kept)):  # noqa: FBT003 - the API's
-        yield
+    finally:
+        otel.detach(token)
 
 
 @contextmanager
@@ -89,20 +92,14 @@ def shown(*below: Span) -> Generator[None]:
     for each in below:
         if each.get_span_context().is_valid and _start(each) >= _start(youngest):
             youngest = each
-    with _attached(trace.set_span_in_context(youngest, context) if below else context):
+    token = otel.attach(trace.set_span_in_context(youngest, context) if below else context)
+    try:
         yield
+    finally:
+        otel.detach(token)
 
 
 def _start(span: Span) -> int:
     """Nanoseconds since the epoch; 0 where unknown: of another process, and so older than all."""
     start = getattr(span, "start_time", None)
     return start if isinstance(start, int) else 0
-
-
-@contextmanager
-def _attached(context: Context) -> Generator[None]:
-    token = otel.attach(context)
-    try:
-        yield
-    finally:
-        otel.detach(token)

@@ -207,6 +207,24 @@ class Ledger:
             for account in self._account.chain:
                 account.slots.append(slot)
 
+    @property
+    def uncounted(self) -> Sums:
+        """What calls of unknown size or price were charged on top: all that they held."""
+        with self._account.lock:
+            return Sums() + self._account.uncounted
+
+    def carry(self, counted: Sums, uncounted: Sums, *, seconds: float) -> None:
+        """Count towards the caps here what was spent before, elsewhere: it is no entry.
+
+        Args:
+            counted: Calls, tokens and money.
+            uncounted: What was charged on top, as in `uncounted`.
+            seconds: Wall-clock time before; negative where the clock has stood still.
+        """
+        with self._account.lock:
+            self._account.charge(counted, uncounted)
+            self._account.started -= seconds
+
     def forget(self) -> None:
         """Drop the entries, and keep what they took of the caps: for one that is never closed."""
         with self._account.lock:

@@ -46,6 +46,11 @@ class Nursery:
         """Whether somebody but the task itself cancelled it: its nursery, or whoever started it."""
         return task not in _started or task in _recalled
 
+    @staticmethod
+    def recalls(task: asyncio.Task[object] | None) -> bool:
+        """Whether it is the nursery that cancelled a task which it had started."""
+        return task is not None and task in _started and task in _recalled
+
     def start(self, work: Coroutine[object, object, None]) -> None:
         """Start a task; it must keep its exceptions to itself."""
         task = asyncio.get_running_loop().create_task(work)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+
+from thinktwice.nursery import Nursery
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -95,19 +98,24 @@ class Report:
         self._watcher = watcher
         self._strategy = strategy
 
-    async def of_sample(self, state: State, sample: Sample[object], group: int) -> None:
-        """A draw finished."""
-        if self._watcher is not None:
-            await self._tell(
-                self._watcher,
-                state,
-                "sample",
-                sample=sample.index,
-                status=_status(sample),
-                group=group,
-                tokens=sample.usage.total_tokens,
-                cost=_dollars(sample.cost),
-            )
+    async def of_sample(self, state: State, sample: Sample[object], group: int) -> bool:
+        """A draw finished.
+
+        Returns:
+            Whether to go on with it: not if it was recalled meanwhile.
+        """
+        if self._watcher is None:
+            return True
+        return await self._tell(
+            self._watcher,
+            state,
+            "sample",
+            sample=sample.index,
+            status=_status(sample),
+            group=group,
+            tokens=sample.usage.total_tokens,
+            cost=_dollars(sample.cost),
+        )
 
     async def of_verdict(self, state: State, verdict: Verdict) -> None:
         """A verifier has judged."""
@@ -138,7 +146,7 @@ class Report:
                 cost=_dollars(total.cost),
             )
 
-    async def _tell(self, watcher: Watcher, state: State, kind: Kind, **facts: Any) -> None:
+    async def _tell(self, watcher: Watcher, state: State, kind: Kind, **facts: Any) -> bool:
         progress = Progress(
             kind=kind,
             run=state.id,
@@ -153,9 +161,14 @@ class Report:
             told = watcher(progress)
             if inspect.isawaitable(told):
                 await told
+        except asyncio.CancelledError:
+            if not Nursery.recalls(asyncio.current_task()):
+                raise
+            return False  # what it was told of is paid for, and counts
         except Exception as error:  # noqa: BLE001 - nothing that was paid for is lost by it
             lost = f"progress= raised {type(error).__name__}: what it was told is lost"
             state.warn(lost, aloud=True)
+        return True
 
 
 def _status(sample: Sample[object]) -> Literal["ok", "error", "abstained"]:

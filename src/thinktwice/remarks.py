@@ -6,6 +6,7 @@ import warnings
 from typing import TYPE_CHECKING
 
 from thinktwice.errors import ThinktwiceWarning
+from thinktwice.sample import NO_USAGE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -81,8 +82,8 @@ def remarks(
         cut_inside: A budget ended a run inside a sample.
         replayed: Samples from a cache that keeps one for each draw.
     """
-    known = [sample.usage.total_tokens for sample in samples if sample.error is None]
-    if capped and None in known:
+    used = [sample.usage for sample in samples if sample.error is None]
+    if capped and any(each.total_tokens is None and each != NO_USAGE for each in used):
         yield UNSEEN
     elif cost_capped and any(sample.cost is None and sample.error is None for sample in samples):
         yield UNPRICED

@@ -56,7 +56,7 @@ class Scope:
         request: The ledger of the outermost run: on whose behalf it waits for limiters.
         queued: Seconds that it waited for limiters, of which no entry knows yet.
         since: When what it draws by was called, on the clock of `now`.
-        distinct: No other draw gets the same answer, also where it comes from a cache.
+        distinct: No other draw gets its answer, also where that comes from a cache.
         remarks: What it gives reason to say; without content.
     """
 
@@ -112,7 +112,7 @@ class Scope:
         self.distinct = False
         self.remarks: list[str] = []
         self._outer = outer = current_scope()
-        self._around = "" if outer is None else f"{outer.path}/"
+        self._around = f"{outer.path}/" if outer is not None and outer.path else ""
         self.request: Ledger = ledger if outer is None else outer.request
         self.queued = 0.0
         self._loop = asyncio.get_running_loop()
@@ -263,9 +263,28 @@ class Scope:
         """
         return Working(self, booking, also)
 
+    @contextmanager
+    def resting(self) -> Generator[None]:
+        """It waits for the request of another draw, which must not wait for what this one holds."""
+        leases = tuple(self._leases)
+        for lease in leases:
+            lease.rest()
+        try:
+            yield
+        finally:
+            for lease in leases:
+                lease.wake()
+
     def join(self) -> None:
         """Its answer came in the request of another draw: it is a call that took nothing more."""
-        self._joined = self.distinct = True
+        self._joined = True
+        self.set_apart()
+
+    def set_apart(self) -> None:
+        """No other draw gets its answer, though it did not ask for one."""
+        self.distinct = True
+        if self._outer is not None:
+            self._outer.set_apart()
 
     def begin(self) -> None:
         """It got its place: what happens from now on may cost something."""

@@ -112,7 +112,7 @@ async def solve(
             prompt, shadow=shadow, strategy=strategy, run=once, limiters=_several(limiter)
         )
     if strategy.of is not None:
-        sampler = _inside(strategy.of, sampler)
+        sampler = _inside(strategy.of, sampler, prompting)
     sources = as_sources(sampler)
     _check_options(options, sources)
     outer = current_scope()
@@ -304,9 +304,13 @@ def _raise_if_nothing(run: Run[P, T], result: Result[T]) -> None:
 
 
 def _inside(
-    inner: Strategy, sampler: Sampler[P, T] | Mapping[str, Sampler[P, T]]
+    inner: Strategy,
+    sampler: Sampler[P, T] | Mapping[str, Sampler[P, T]],
+    prompting: Prompting[P] | None,
 ) -> Sampler[P, T] | Mapping[str, Sampler[P, T]]:
-    return inner.over(sampler)
+    over = inner.over(sampler)
+    over.prompting = prompting  # it gets the same input
+    return over
 
 
 def _several(limiter: Limiter | Sequence[Limiter] | None) -> Sequence[Limiter]:

@@ -13,7 +13,7 @@ from thinktwice.vary import Vary
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping
 
-    from thinktwice.protocols import Options, Sampler
+    from thinktwice.protocols import Options, Prompting, Sampler
     from thinktwice.result import Outcome
     from thinktwice.run import Run
     from thinktwice.sample import Completion
@@ -72,10 +72,12 @@ class Over(Generic[P, T]):
     Attributes:
         strategy: The strategy.
         sampler: What it samples.
+        prompting: How the input is edited; by its type if None.
         leaf: False: its calls are booked one by one.
     """
 
     leaf = False
+    prompting: Prompting[P] | None = None
 
     def __init__(
         self, strategy: Strategy, sampler: Sampler[P, T] | Mapping[str, Sampler[P, T]]
@@ -104,7 +106,13 @@ class Over(Generic[P, T]):
         from thinktwice.sample import Completion
         from thinktwice.solving import solve
 
-        result = await solve(prompt, sampler=self.sampler, strategy=self.strategy, options=options)
+        result = await solve(
+            prompt,
+            sampler=self.sampler,
+            strategy=self.strategy,
+            options=options,
+            prompting=self.prompting,
+        )
         winner = result.winner
         return Completion(
             value=result.value,  # type: ignore[arg-type] - None where all abstained, as everywhere

@@ -15,6 +15,7 @@ from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Final
 
+from opentelemetry import context as otel
 from opentelemetry import metrics, trace
 from opentelemetry.trace import SpanKind, Status, StatusCode
 
@@ -336,6 +337,10 @@ def describe_run(
     failed = sum(sample.error is not None for sample in samples)
     on.set_attributes(total_attributes(ledger.total))
     on.set_attributes({LAUNCHED: launched, FAILED: failed, CANCELLED: launched - len(samples)})
+    _describe_budget(on, ledger)
+
+
+def _describe_budget(on: Span, ledger: Ledger) -> None:
     for kind, level in ledger.enforcement.items():
         on.set_attribute(f"{BUDGET}{kind}", float(getattr(ledger.budget, kind)))
         on.set_attribute(f"{BUDGET}{kind}.enforcement", level)
@@ -395,6 +400,57 @@ class Leaf:
         self.span = None
         if on.is_recording():
             on.set_attributes(_leaf_attributes(entry))
+            if error is not None:
+                fail(on, error)
+        on.end()
+
+
+class Lasting:
+    """The span of what is entered block by block, such as an agent; each time it may be the last.
+
+    It is opened for the first block, and ended when a block fails or all is over. A block after
+    that opens another one below it. Where somebody else traces model calls it does nothing.
+    """
+
+    def __init__(self, recorder: Recorder, name: str, run_id: str, *, emitted: bool | None) -> None:
+        """Open nothing yet, but remember what is around.
+
+        Args:
+            recorder: Opens it.
+            name: Low-cardinality name.
+            run_id: Of the session.
+            emitted: As for `Recorder.leaf`.
+        """
+        wanted = recorder.tracer is not None and _wanted(emitted=emitted)
+        self._tracer = recorder.tracer if wanted else None
+        self._name, self._run_id = name, run_id
+        self._around = otel.get_current()
+        self._on: Span | None = None
+
+    def current(self) -> AbstractContextManager[object, bool | None]:
+        """Make it the current span for a block, without ending it."""
+        if self._tracer is None:
+            return _NO_SPAN
+        if self._on is None:
+            attributes = {
+                "gen_ai.operation.name": "invoke_agent",
+                _OPENINFERENCE_KIND: "AGENT",
+                RUN_ID: self._run_id,
+            }
+            self._on = self._tracer.start_span(self._name, self._around, attributes=attributes)
+            self._around = trace.set_span_in_context(self._on, self._around)
+        return trace.use_span(
+            self._on, end_on_exit=False, record_exception=False, set_status_on_exception=False
+        )
+
+    def end(self, ledger: Ledger, error: BaseException | None) -> None:
+        """Write what was spent, and close the span."""
+        on, self._on = self._on, None
+        if on is None:
+            return
+        if on.is_recording():
+            on.set_attributes(total_attributes(ledger.total))
+            _describe_budget(on, ledger)
             if error is not None:
                 fail(on, error)
         on.end()

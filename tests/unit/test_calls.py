@@ -82,17 +82,18 @@ class TestUsage:
             (ConnectionError, 429, 1000),
             (ConnectionRefusedError, None, 1000),
             (ConnectionError, None, 1000 - WORST),
+            (ValueError, 200, 1000 - WORST),
         ],
     )
     def test_a_refusal_is_not_billed_and_a_loss_may_be(self, kind, status, left):
-        """A server that answers with a status has made nothing; a lost connection tells nothing."""
+        """A server that refuses has made nothing; who cannot read its reply pays for it."""
         error = kind()
         error.status_code = status
         sampler = ScriptedSampler([error], max_tokens=20)
 
         async def main():
             with budget_scope(Budget(tokens=1000)) as ledger:
-                with pytest.raises(ConnectionError):
+                with pytest.raises(kind):
                     await solve("the prompt", sampler=sampler, strategy=Vote(1))
                 assert ledger.remaining == {"tokens": left}
 

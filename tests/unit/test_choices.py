@@ -24,6 +24,7 @@ from thinktwice.choices import IGNORED
 from thinktwice.scope import current_scope
 from thinktwice.stop import AtMost
 from thinktwice.testing import captured_spans, run_virtual
+from thinktwice.tokens import upper_bound_tokens
 
 pytestmark = pytest.mark.usefixtures("silent_remarks")
 
@@ -276,3 +277,39 @@ def test_many_must_be_a_method():
     provider.many = 4  # type: ignore[method-assign, assignment]
     with pytest.raises(UsageError, match="many"):
         solved(provider, full(2))
+
+
+class Booking(Provider):
+    """Books its requests itself, as what has several steps does."""
+
+    leaf = False
+
+    async def many(self, prompt, n, /, *, options):
+        scope = current_scope()
+        call = await scope.book(model="m", prompt="q", max_tokens=CHOICE * n)
+        made = await super().many(prompt, n, options=options)
+        call.settle(usage=Usage(input_tokens=1, output_tokens=CHOICE * n, source="provider"))
+        return [Completion(value=each.value) for each in made]
+
+
+@pytest.mark.parametrize(("choices", "requests"), [(4, [4]), (3, [2]), (2, [2]), (1, [1])])
+def test_a_request_that_is_too_large_for_the_budget_is_made_smaller(choices, requests):
+    """Those that wait for it hold nothing that it would wait for."""
+    provider, tokens = Booking(), upper_bound_tokens("q") + CHOICE * choices
+    result = solved(provider, full(4), budget=Budget(tokens=tokens))
+    assert provider.requests[:1] == requests
+    assert result.ledger.total.usage.total_tokens <= tokens
+    assert IGNORED not in result.warnings
+
+
+def test_choices_of_cached_requests_are_different_samples():
+    """Nobody says that they are one sample counted many times."""
+
+    class Cached(Provider):
+        async def many(self, prompt, n, /, *, options):
+            made = await super().many(prompt, n, options=options)
+            return [Completion(value=each.value, cached=True) for each in made]
+
+    result = solved(Cached(), full(4))
+    assert all(sample.cached for sample in result.samples)
+    assert result.warnings == ()

@@ -96,6 +96,44 @@ class TestRecord:
         assert (ledger.entries, ledger.remaining["tokens"]) == ((), 95)
 
 
+class TestALeaseForAnotherCall:
+    """What is held for a sample serves for the first call in it, if that needs no more."""
+
+    def test_where_calls_alone_are_capped(self):
+        """It holds a call, and says from then on which calls this one resembles."""
+        ledger = Ledger(Budget(calls=1))
+        (lease,) = take(ledger, Need(tokens=0, cost=Decimal(0)))
+        assert lease.fits(Need(kind="sample:m"))
+        assert lease.need == Need(kind="sample:m")
+        assert ledger.remaining == {"calls": 0}
+
+    @pytest.mark.parametrize(
+        "caps", [{"tokens": 100}, {"cost": 1}, {"calls": 9, "tokens": 100}], ids=str
+    )
+    def test_where_tokens_or_money_are_capped(self, caps):
+        """It serves for what it was reserved for, and for nothing else."""
+        (lease,) = take(Ledger(parent=Ledger(Budget(**caps))), Need(tokens=10, cost=Decimal(0)))
+        assert lease.fits(Need(tokens=10, cost=Decimal(0)))
+        assert not lease.fits(Need(tokens=20, cost=Decimal(0)))
+        assert lease.need.tokens == 10
+
+    def test_for_more_calls(self):
+        """It holds one."""
+        (lease,) = take(Ledger(Budget(calls=9)), Need())
+        assert not lease.fits(Need(calls=2))
+
+    def test_after_the_time_is_up(self):
+        """What reserves anew is told that it is too late."""
+
+        async def main() -> None:
+            (lease,) = take(Ledger(Budget(seconds=1)), Need())
+            assert lease.fits(Need(kind="in time"))
+            await asyncio.sleep(2)
+            assert not lease.fits(Need(kind="late"))
+
+        run_virtual(main())
+
+
 class TestEnforcement:
     """How a cap was kept."""
 

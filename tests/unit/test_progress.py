@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -16,9 +18,11 @@ from thinktwice import (
     solve,
     solve_sync,
 )
-from thinktwice.progress import Progress
 from thinktwice.stop import AtMost
 from thinktwice.testing import ScriptedSampler, run_virtual
+
+if TYPE_CHECKING:
+    from thinktwice.progress import Progress
 
 pytestmark = pytest.mark.usefixtures("silent_remarks")
 
@@ -138,3 +142,19 @@ def test_what_cannot_be_called_is_refused():
     with pytest.raises(UsageError, match="progress"):
         run_virtual(solve("q", sampler=sampler, strategy=full(2), progress=3))  # type: ignore[arg-type]
     assert sampler.calls == 0
+
+
+@pytest.mark.parametrize("judged", [False, True])
+def test_a_draw_that_is_recalled_while_it_is_told_of_counts(judged):
+    """It is paid for."""
+    sampler = ScriptedSampler(["a"])
+
+    async def watch(progress):
+        await asyncio.sleep(1)
+
+    def check(value):
+        return 0.5
+
+    strategy = BestOfN(3, verifier=check, prefer="cost") if judged else full(3)
+    work = solve("q", sampler=sampler, strategy=strategy, budget=Budget(tokens=1), progress=watch)
+    assert run_virtual(work).value == "a"

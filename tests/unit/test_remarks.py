@@ -8,6 +8,7 @@ from decimal import Decimal
 import pytest
 
 from thinktwice import Sample, ThinktwiceWarning, remarks
+from thinktwice.sample import NO_USAGE
 
 LONG = "the same words, so many of them that chance does not repeat them twice over"
 
@@ -61,6 +62,14 @@ class TestRemarks:
         """One may be; two are one sample counted twice."""
         assert said(samples("a", "a", cached=True)) == [remarks.CACHED]
         assert said([*samples("a", cached=True), *samples("a")]) == []
+        assert said(samples("a", "a", cached=True), replayed=2) == []
+        assert said(samples("a", "a", "a", cached=True), replayed=1) == [remarks.CACHED]
+
+    def test_tokens_that_nobody_counted(self):
+        """Under a cap; what took none, being part of another's request, is counted."""
+        joined = Sample(index=0, answer="a", usage=NO_USAGE, cost=Decimal(0))
+        assert said([joined], capped=True) == []
+        assert said(samples("a"), capped=True) == [remarks.UNSEEN]
 
 
 @pytest.mark.usefixtures("fresh_remarks")

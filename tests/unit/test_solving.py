@@ -16,6 +16,7 @@ from thinktwice import (
     Budget,
     BudgetExceeded,
     Completion,
+    CritiqueRepair,
     Limiter,
     Outcome,
     Price,
@@ -554,3 +555,18 @@ async def test_a_prompting_that_cannot_revise_is_refused_before_anything_is_draw
     with pytest.raises(UsageError, match="prompting"):
         await solve("q", sampler=sampler, strategy=Vote(1), prompting=object())
     assert not sampler.prompts
+
+
+async def test_a_strategy_inside_edits_the_input_in_the_same_way():
+    """It gets the same input, of which its own look at the type may know nothing."""
+
+    class Adding:
+        def revise(self, prompt, draft, feedback):
+            return prompt + 1
+
+        def extend(self, prompt, partial):
+            return prompt
+
+    strategy = Vote(1, of=CritiqueRepair(lambda value: value > 1, confirm=1))
+    result = await solve(1, sampler=lambda asked: asked, strategy=strategy, prompting=Adding())
+    assert result.value == 2

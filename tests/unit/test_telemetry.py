@@ -115,20 +115,16 @@ class TestLeaves:
         with captured_spans(), pytest.raises(UsageError, match="auto, always or never"):
             Recorder().leaf("m", None, {})
 
-    def test_a_known_instrumentation_is_left_to_it(self, monkeypatch):
-        """By its singleton, which says whether it instruments."""
-
-        class Instrumentor:
-            is_instrumented_by_opentelemetry = True
-
-        module = type(sys)("openinference.instrumentation.openai")
-        module.OpenAIInstrumentor = Instrumentor
-        monkeypatch.setitem(sys.modules, module.__name__, module)
+    @pytest.mark.parametrize(
+        ("emitted", "there", "here"),
+        [(None, False, True), (None, True, False), (False, True, True), (True, False, False)],
+    )
+    def test_a_known_instrumentation_is_left_to_it(self, emitted, there, here, monkeypatch):
+        """Unless the caller knows better."""
+        monkeypatch.setattr(telemetry, "instrumented", lambda: there)
         with captured_spans():
-            assert Recorder().leaf("m", None, {}) is NO_LEAF
-            Instrumentor.is_instrumented_by_opentelemetry = False
-            leaf = Recorder().leaf("m", None, {})
-            assert leaf is not NO_LEAF
+            leaf = Recorder().leaf("m", None, {}, emitted=emitted)
+            assert (leaf is not NO_LEAF) is here
             leaf.discard()
 
     def test_a_discarded_leaf_is_no_model_call(self):

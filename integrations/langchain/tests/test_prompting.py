@@ -7,7 +7,7 @@ from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompt_values import ChatPromptValue, StringPromptValue
 from langchain_core.prompts import ChatPromptTemplate, MessagesPlaceholder
-from langchain_core.runnables import RunnableLambda
+from langchain_core.runnables import RunnableLambda, RunnablePassthrough
 from langchain_thinktwice import RunnablePrompting, vote
 from langchain_thinktwice.prompting import check_revisable, first_step
 from pydantic import BaseModel
@@ -127,6 +127,26 @@ def test_the_state_of_a_graph_gets_the_turns():
     }
 
 
+def test_a_text_for_the_only_variable_gets_both_behind_it(scripted):
+    """As a text to the chain does."""
+    chain = ChatPromptTemplate.from_template("{q}") | scripted("x")
+    assert revised(chain, {"q": "3 * 4?"}) == {"q": revised(chain, "3 * 4?")}
+    prompting = RunnablePrompting(chain)
+    assert prompting.extend({"q": "3 * 4? "}, "it is") == {"q": "3 * 4? it is"}
+    assert prompting.revise({"q": "q", "user": 7}, None, FEEDBACK)["user"] == 7
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"q": 3}, {"q": [1]}, {"q": 3, "feedback": ""}, {"q": 3, "messages": [HumanMessage("m")]}],
+    ids=str,
+)
+def test_a_key_that_the_template_does_not_read_is_no_place(scripted, given):
+    """What is written there would never be seen."""
+    with pytest.raises(UsageError, match="no place for feedback"):
+        revised(ChatPromptTemplate.from_template("{q}") | scripted("x"), given)
+
+
 def test_a_dict_without_a_place_is_refused_with_the_ways():
     """Before anybody pays for a repair that the model would not see."""
     with pytest.raises(UsageError, match=r"MessagesPlaceholder\('feedback', optional=True\)"):
@@ -165,6 +185,22 @@ def test_a_wrapper_a_binding_and_a_fallback_are_looked_through(scripted):
     chain = template | scripted("x")
     assert first_step(chain.with_config(tags=["t"]).with_fallbacks([chain])) is template
     assert first_step(vote(chain, 3)) is template
+
+
+def test_steps_that_only_add_keys_are_looked_through(scripted):
+    """A retriever's documents come beside the question; the template reads both."""
+    template = ChatPromptTemplate.from_messages(
+        [("user", "{q} {documents}"), MessagesPlaceholder("feedback", optional=True)]
+    )
+    found = RunnablePassthrough.assign(documents=lambda given: ["a"])
+    chain = RunnablePassthrough() | found | template | scripted("x")
+    assert first_step(chain) is template
+    check_revisable(chain)
+    assert revised(chain, {"q": "q"}) == {"q": "q", "feedback": TURNS}
+    with pytest.raises(UsageError, match="no place for feedback"):
+        check_revisable(found | ChatPromptTemplate.from_template("{q} {documents}") | scripted("x"))
+    alone = found | found
+    assert first_step(alone) is found
 
 
 def test_a_draft_of_tool_calls_is_shown_as_data(scripted):

@@ -202,3 +202,18 @@ async def test_a_key_is_set_on_whatever_strategy(call, scripted):
     """Also on one that takes its tools by place."""
     chain = with_strategy(scripted("x = 12"), ToolCheck(is_12), key="number", include_result=True)
     assert (await call(chain, "3 * 4?"))["result"].answer == 12
+
+
+async def test_what_a_check_wants_stands_in_its_docstring(scripted, call):
+    """And so in what the model is told."""
+    model = scripted("4", "3")
+
+    def in_stock(message) -> bool:
+        """Order no more than 3 chairs.
+
+        There are no more.
+        """
+        return message.text == "3"
+
+    assert (await call(tool_check(model, in_stock), "How many?")).text == "3"
+    assert model.log[1]["text"] == 'The check "in_stock" failed: Order no more than 3 chairs.'

@@ -7,6 +7,7 @@ import json
 import pickle
 import subprocess
 import sys
+from inspect import unwrap
 
 import langchain_thinktwice
 import pytest
@@ -154,7 +155,8 @@ def test_best_of_n_hands_its_parameters_on(chain):
     """To the strategy."""
     check = str.isdigit
     strategy = langchain_thinktwice.best_of_n(chain, n=4, verifier=check, key="number").strategy
-    assert strategy == BestOfN(4, verifier=check, key="number")
+    assert strategy == BestOfN(4, verifier=strategy.verifier, key="number")
+    assert unwrap(strategy.verifier) is check
 
 
 def test_a_limiter_is_kept(chain):

@@ -55,6 +55,15 @@ def test_refused_when_the_wrapper_is_made(scripted, make, what):
     assert vote(chain, n=2, repeatable=True)
 
 
+def test_of_a_graph_it_says_what_samples_share():
+    """Threads are kept apart; what is done is done."""
+    with pytest.raises(UsageError, match=r"copies of its thread.* StrategyMiddleware"):
+        vote(Pregel(str), n=2)
+    with pytest.raises(UsageError) as raised:
+        vote(send, n=2)
+    assert "thread" not in str(raised.value)
+
+
 def test_an_inner_wrapper_answers_for_itself(scripted):
     """What was declared repeatable there is not asked for again."""
     inner = vote(RunnableLambda(str) | send, n=2, repeatable=True)

@@ -9,7 +9,14 @@ import pytest
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import RunnableLambda
-from langchain_thinktwice import RunnableSampler, RunnableVerifier, best_of_n, with_strategy
+from langchain_thinktwice import (
+    RunnableSampler,
+    RunnableVerifier,
+    best_of_n,
+    critique_repair,
+    tool_check,
+    with_strategy,
+)
 
 from thinktwice import BestOfN, Budget, Sample, UsageError, Verdict, Vote, solve
 from thinktwice.verifiers import Judge
@@ -55,7 +62,8 @@ async def test_under_invoke_a_runnable_is_invoked(scripted, drafts, call, runs):
     threads = {each["thread"] for each in judge.log}
     assert threads in ({"thinktwice"}, {"MainThread"})
     [first, *_] = [run for run in runs.named("model") if "sample" not in runs.path(run)]
-    assert runs.path(first) == ["BestOfN[RunnableSequence]", "RunnableSequence", "model"]
+    path = ["BestOfN[RunnableSequence]", "verify", "RunnableSequence", "model"]
+    assert runs.path(first) == path
 
 
 async def test_it_may_read_the_input(scripted, drafts, call):
@@ -174,3 +182,27 @@ def test_what_it_says_of_itself(scripted):
     assert pickled.calls == 0
     with pytest.raises(UsageError, match="runnable"):
         RunnableVerifier(len)
+
+
+def _of_both(value, given):
+    return True
+
+
+@pytest.mark.parametrize("check", [_of_both, lambda: True, lambda value, *, given: True], ids=repr)
+def test_a_callable_that_does_not_take_the_output_alone_is_refused(scripted, check):
+    """Each of its calls would fail, and the samples would count like votes."""
+    for door in (
+        lambda: best_of_n(scripted("a"), n=2, verifier=check),
+        lambda: critique_repair(scripted("a"), check),
+        lambda: tool_check(scripted("a"), check),
+    ):
+        with pytest.raises(UsageError, match="inputs="):
+            door()
+
+
+@pytest.mark.parametrize(
+    "check", [str.isdigit, bool, lambda value, strict=True: True, max], ids=repr
+)
+def test_callables_that_take_it_are_taken(scripted, check):
+    """Built in or not, with further parameters that have a default."""
+    assert best_of_n(scripted("a"), n=2, verifier=check).strategy.verifier is not None

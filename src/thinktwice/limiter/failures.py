@@ -27,6 +27,7 @@ _UNAVAILABLE: Final = 503
 _REFUSING: Final = frozenset({502, _UNAVAILABLE})
 _REQUEST_TIMEOUT: Final = 408
 _SERVER_ERRORS: Final = range(500, 600)
+_ERRORS: Final = range(400, 600)
 _LINKS: Final = 8
 _UNCONNECTED: Final = frozenset(
     {
@@ -67,6 +68,11 @@ def is_unsent(error: BaseException) -> bool:
         return False
     builtin = (ConnectionRefusedError, socket.gaierror)
     return any(isinstance(each, builtin) or _is_one(each, _UNCONNECTED) for each in _links(error))
+
+
+def is_unbilled(error: BaseException) -> bool:
+    """No server was reached, or it refused (4xx, 5xx). A reply that nobody can read was made."""
+    return is_unsent(error) or http_status(error) in _ERRORS
 
 
 def is_refusal(error: BaseException) -> bool:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from thinktwice.account import now
-from thinktwice.errors import http_status
-from thinktwice.limiter.failures import is_unsent
+from thinktwice.limiter.failures import is_unbilled, is_unsent
 from thinktwice.limiter.pacing import next_ticket
 from thinktwice.tokens import text_of
 
@@ -102,7 +101,7 @@ class Passage:
     def _correct(self, used: int | None, error: BaseException | None, *, cached: bool) -> None:
         if cached or (error is not None and is_unsent(error)):
             self._refund(1)
-        elif error is not None and http_status(error) is not None:
+        elif error is not None and is_unbilled(error):
             self._refund(0)
         elif used is not None:
             for limiter, tokens in self._charged:

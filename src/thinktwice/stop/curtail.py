@@ -62,11 +62,14 @@ _MARGIN = 0.8  # thresholds do not fall smoothly with n
 
 
 @lru_cache(maxsize=1 << 17)
-def overturn(leader: int, runner_up: int, remaining: int, prior: float = 1.0) -> float:
+def overturn(
+    leader: int, runner_up: int, remaining: int, prior: float = 1.0, enough: float = 1.0
+) -> float:
     """Probability that the runner-up ends with strictly more votes than the leader.
 
     Every remaining draw votes for one of the two, with a Beta(prior, prior) prior on their shares:
     the runner-up's further votes are Beta-binomial(remaining, runner_up + prior, leader + prior).
+    Above `enough` it is a lower bound: whoever compares with that needs no more.
     """
     lead = leader - runner_up
     if lead >= remaining:
@@ -84,6 +87,8 @@ def overturn(leader: int, runner_up: int, remaining: int, prior: float = 1.0) ->
     for x in range(first, remaining):
         term *= (remaining - x) * (alpha + x) / ((x + 1) * (beta + remaining - x - 1))
         total += term
+        if total > enough:
+            break
     return total
 
 

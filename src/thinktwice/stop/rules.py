@@ -62,7 +62,7 @@ class Settled(CountRule):
             return self if tally.lead >= tally.reach else None
         limit = threshold(tally.n, self.risk)
         leader, runner_up = int(tally.leader), int(tally.runner_up)
-        chance = overturn(leader, runner_up, remaining, limit.prior)
+        chance = overturn(leader, runner_up, remaining, limit.prior, limit.chance)
         return self if chance <= limit.chance else None
 
     def promise(self, n: int) -> Promise:

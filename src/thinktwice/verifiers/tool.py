@@ -97,7 +97,8 @@ class Tool:
             return nonsense(error)
 
     def _why(self) -> str:
-        written = inspect.getdoc(self.function) if inspect.isroutine(self.function) else None
+        function = inspect.unwrap(self.function)
+        written = inspect.getdoc(function) if inspect.isroutine(function) else None
         about = (written or "").partition("\n")[0]
         return f'The check "{self.name}" failed{f": {about}" if about else "."}'
 

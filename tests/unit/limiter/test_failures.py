@@ -17,6 +17,7 @@ from thinktwice.limiter.failures import (
     is_congestion,
     is_down,
     is_refusal,
+    is_unbilled,
     is_unsent,
     retry_after,
 )
@@ -122,6 +123,21 @@ def test_statuses(status: int, *, congestion: bool, refusal: bool):
     """Too many requests, and a gateway without a server."""
     assert is_congestion(answered(status)) == congestion
     assert is_refusal(answered(status)) == refusal
+
+
+@pytest.mark.parametrize(
+    ("status", "unbilled"), [(429, True), (400, True), (500, True), (200, False), (302, False)]
+)
+def test_a_refusal_is_unbilled_and_an_unreadable_reply_is_not(status: int, *, unbilled: bool):
+    """Clients attach the status of a reply to what they raise when they cannot read it."""
+    assert is_unbilled(answered(status)) == unbilled
+
+
+def test_without_a_status_it_is_unbilled_if_it_was_not_sent():
+    """What was lost on the way may have been billed."""
+    assert is_unbilled(ConnectionRefusedError())
+    assert not is_unbilled(ConnectionResetError())
+    assert not is_unbilled(ValueError())
 
 
 class TestRetryAfter:

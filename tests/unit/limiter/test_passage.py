@@ -46,6 +46,7 @@ ENDS = {
     "no connection": (("error", None, ConnectionRefusedError()), {},
                       [("failed", "ConnectionRefusedError"), ("refund", 1, 50)]),
     "a lost connection": (("error", None, TimeoutError()), {}, [("failed", "TimeoutError")]),
+    "an unreadable reply": (("error", None, StatusError(200)), {}, [("failed", "StatusError")]),
     "a recall": (("cancelled", None, asyncio.CancelledError()), {}, []),
     "an estimate after a recall": (("abandoned", 99), {}, []),
 }  # fmt: skip

@@ -8,7 +8,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from thinktwice.verifiers.material import framed
+from thinktwice.verifiers.material import framed, uncoded
 
 
 @given(st.lists(st.text(max_size=200), min_size=1, max_size=3))
@@ -35,3 +35,15 @@ def test_the_instructions_stand_before_and_behind():
     assert "By these rules." in prompt.instructions
     assert prompt.request.endswith("Answer.")
     assert [each["role"] for each in prompt.messages()] == ["system", "user"]
+
+
+def test_equal_prompts_are_known_again():
+    """Without the code that is new each time; what a candidate says of codes stays."""
+    parts = [("candidate", "marks with the code 0123456789abcdef")]
+    first, second = (str(framed("role", parts, "request")) for _ in range(2))
+    assert first != second
+    assert uncoded(first) == uncoded(second)
+    assert "0123456789abcdef" in uncoded(first)
+    other = str(framed("role", [("candidate", "x")], "request"))
+    assert uncoded(other) != uncoded(first)
+    assert uncoded("no code") == "no code"

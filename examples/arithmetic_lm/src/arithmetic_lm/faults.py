@@ -7,8 +7,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-Fault = Literal["429", "500", "reset", "garbage", "hang"]
-"""Too many requests, a server error, a cut connection, a body that is no JSON, no reply ever."""
+Fault = Literal[
+    "429",
+    "500",
+    "reset",
+    "garbage",
+    "hang",
+    "cut",
+    "trickle",
+    "no usage",
+    "no choices",
+    "one choice",
+    "choices twice",
+    "other model",
+]
+"""What can go wrong with a request.
+
+Too many requests, a server error, a cut connection, a body or an event of a stream that is no JSON,
+no reply ever; a reply that is cut off in its middle, or sent in drops; a reply without usage,
+without choices, with one choice whatever `n` was, with each choice twice, of a model with another
+name.
+"""
 
 
 @dataclass(frozen=True)

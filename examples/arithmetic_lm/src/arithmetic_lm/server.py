@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 import time
 import uuid
@@ -15,6 +16,7 @@ from aiohttp import web
 
 from .assistant import Assistant, Reply, Token
 from .engine import NAME, Engine, name_of, shared_engine, size_of, sizes
+from .failing import Cut, altered, disturb, instead, sent
 from .faults import Fault, Faults
 from .wire import (
     JSON,
@@ -22,7 +24,6 @@ from .wire import (
     ChatRequest,
     chunk_body,
     completion_body,
-    error_body,
     event,
     read_request,
     usage_of,
@@ -70,6 +71,11 @@ class _Job:
     assistant: Assistant | None
     id: str = field(default_factory=lambda: f"chatcmpl-{uuid.uuid4().hex}")
     created: int = field(default_factory=lambda: int(time.time()))
+
+    @property
+    def choices(self) -> int:
+        """How many are made."""
+        return 1 if self.record.fault == "one choice" else self.asked.n
 
 
 def echo(prompt: str, number: int) -> str:
@@ -185,6 +191,9 @@ class ArithmeticServer:
         except BadRequest as error:
             record.status = error.status
             return web.json_response(error.body, status=error.status)
+        except Cut:
+            record.disconnected = True
+            return web.Response()
         except (asyncio.CancelledError, ConnectionError):
             record.disconnected = True
             raise
@@ -204,48 +213,28 @@ class ArithmeticServer:
                 raise BadRequest(str(error)) from None
         record.n, record.stream = asked.n, asked.stream
         await asyncio.sleep(self.faults.delay(record.index))
-        if record.fault is not None:
-            return await self._fail(request, record, record.fault)
+        failure = await instead(request, record.fault, self.faults)
+        if failure is not None:
+            record.status = failure.status
+            return failure
         job = _Job(request, record, asked, assistant)
         return await (self._stream(job) if asked.stream else self._whole(job))
 
-    async def _fail(self, request: web.Request, record: Record, fault: Fault) -> web.StreamResponse:
-        if fault == "hang":
-            await asyncio.Event().wait()
-        if fault == "reset":
-            record.disconnected = True
-            if request.transport is not None:
-                request.transport.abort()
-            return web.Response()
-        if fault == "garbage":
-            record.status = 200
-            return web.Response(text='{"id": "chatcmpl-', content_type="application/json")
-        record.status = int(fault)
-        if fault == "500":
-            body = error_body("The server had an error.", kind="server_error")
-            return web.json_response(body, status=500)
-        wait = self.faults.retry_after
-        headers = {} if wait is None else {"Retry-After": f"{wait:g}"}
-        body = error_body(
-            "Rate limit reached for requests", kind="requests", code="rate_limit_exceeded"
-        )
-        return web.json_response(body, status=429, headers=headers)
-
-    async def _whole(self, job: _Job) -> web.Response:
-        asked = job.asked
+    async def _whole(self, job: _Job) -> web.StreamResponse:
+        asked, fault = job.asked, job.record.fault
         if job.assistant is None:
-            replies = [self._scripted(job)] * asked.n
+            replies = [self._scripted(job)] * job.choices
         else:
             one = job.assistant.reply
             replies = await asyncio.gather(
-                *(one(asked.turns, asked.options, index=i) for i in range(asked.n))
+                *(one(asked.turns, asked.options, index=i) for i in range(job.choices))
             )
         job.record.status = 200
         job.record.output_tokens = sum(reply.output_tokens for reply in replies)
         body = completion_body(
             replies, id=job.id, created=job.created, model=asked.model, logprobs=asked.logprobs
         )
-        return web.json_response(body)
+        return await sent(job.request, json.dumps(altered(body, fault)), fault)
 
     async def _stream(self, job: _Job) -> web.StreamResponse:
         asked, record = job.asked, job.record
@@ -267,11 +256,12 @@ class ArithmeticServer:
                     model=asked.model,
                     logprobs=asked.logprobs,
                 )
-                await response.write(event(body))
-        if asked.include_usage:
+                await disturb(job.request, response, body, record.fault)
+        if asked.include_usage and record.fault != "no usage":
             head: JSON = {"id": job.id, "object": "chat.completion.chunk", "created": job.created}
             usage: JSON = {"choices": [], "usage": usage_of(replies)}
-            await response.write(event({**head, "model": asked.model, **usage}))
+            body = altered({**head, "model": asked.model, **usage}, record.fault)
+            await response.write(event(body))
         await response.write(b"data: [DONE]\n\n")
         await response.write_eof()
         return response
@@ -292,9 +282,9 @@ class ArithmeticServer:
             except Exception as error:
                 items.put_nowait((index, error))
 
-        tasks = [asyncio.create_task(pump(index)) for index in range(asked.n)]
+        tasks = [asyncio.create_task(pump(index)) for index in range(job.choices)]
         try:
-            left = asked.n
+            left = job.choices
             while left:
                 index, item = await items.get()
                 if isinstance(item, Exception):

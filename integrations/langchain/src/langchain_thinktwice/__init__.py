@@ -2,19 +2,38 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from langchain_thinktwice.prompting import RunnablePrompting
 from langchain_thinktwice.repairs import critique_repair, tool_check
 from langchain_thinktwice.runnable import StrategyRunnable
 from langchain_thinktwice.settings import Settings, WithResult
 from langchain_thinktwice.verifiers import RunnableRetriever, RunnableSampler, RunnableVerifier
 from langchain_thinktwice.wrap import best_of_n, vote, with_strategy
+from thinktwice.lazy import names_of
+
+if TYPE_CHECKING:
+    from langchain_thinktwice.caching import SampleKeyedCache
+    from langchain_thinktwice.chat_model import StrategyChatModel
+    from langchain_thinktwice.middleware import (
+        ActionCheck,
+        BudgetMiddleware,
+        StepMessage,
+        StrategyMiddleware,
+    )
 
 __all__ = [
+    "ActionCheck",
+    "BudgetMiddleware",
     "RunnablePrompting",
     "RunnableRetriever",
     "RunnableSampler",
     "RunnableVerifier",
+    "SampleKeyedCache",
     "Settings",
+    "StepMessage",
+    "StrategyChatModel",
+    "StrategyMiddleware",
     "StrategyRunnable",
     "WithResult",
     "best_of_n",
@@ -23,3 +42,20 @@ __all__ = [
     "vote",
     "with_strategy",
 ]
+
+# Not everybody has agents; and what is not used costs nothing to import.
+__getattr__ = names_of(
+    __name__,
+    {
+        "ActionCheck": "middleware",
+        "BudgetMiddleware": "middleware",
+        "SampleKeyedCache": "caching",
+        "StepMessage": "middleware",
+        "StrategyChatModel": "chat_model",
+        "StrategyMiddleware": "middleware",
+    },
+)
+
+
+def __dir__() -> list[str]:
+    return __all__

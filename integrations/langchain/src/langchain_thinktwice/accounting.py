@@ -7,18 +7,19 @@ import inspect
 import json
 import logging
 import sys
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, cast
 
-from langchain_core.callbacks import BaseCallbackHandler
-
+from langchain_thinktwice.composite import is_composite
+from langchain_thinktwice.tracing import Unfinished
 from langchain_thinktwice.usage import read_reply
-from thinktwice import RunError
+from thinktwice import BudgetExceeded, RunError
 from thinktwice.booking import current_booking
 from thinktwice.scope import current_scope
 from thinktwice.tokens import estimate_usage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable, Mapping
+    from collections.abc import Callable, Coroutine, Mapping
     from types import FrameType
     from uuid import UUID
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from langchain_thinktwice.usage import Reply
     from thinktwice.booking import Booking
+    from thinktwice.budget import Limit
     from thinktwice.scope import Scope
 
 
@@ -39,11 +41,14 @@ class _Redundant(logging.Filter):
 
 logging.getLogger("langchain_core.callbacks.manager").addFilter(_Redundant())
 
-_EMITTERS = ("langfuse", "mlflow", "openinference", "opentelemetry")
+books_here: ContextVar[Bookkeeper | None] = ContextVar("langchain_thinktwice_books", default=None)
+"""Whose books a call is entered in that no wrapper stands around, also where callbacks are given
+to it that do not come from around it. Whoever sets it has to make it known to LangChain."""
+
 _MAX_TOKENS = ("max_tokens", "max_completion_tokens", "max_output_tokens", "num_predict")
 
 
-class Bookkeeper(BaseCallbackHandler):
+class Bookkeeper(Unfinished):
     """Books each model call of one sample or verdict before it is sent, and settles it once.
 
     A call that the budget does not afford is refused: what `book` raises leaves the model before
@@ -51,22 +56,34 @@ class Bookkeeper(BaseCallbackHandler):
 
     Attributes:
         last: The call that finished last.
+        refused: The cap that refused a call, if no other call has been booked since.
     """
 
-    run_inline = True  # in the task of the call: in order, and without a thread
     raise_error = True
 
-    def __init__(self, scope: Scope | None, *, emitted: bool = False) -> None:
+    def __init__(
+        self,
+        scope: Scope | None,
+        *,
+        emitted: bool | None = None,
+        otherwise: Scope | None = None,
+    ) -> None:
         """Keep the books of a scope.
 
         Args:
             scope: Where its calls are booked; None for the current one of each call, if there is.
-            emitted: Another handler opens a span for each call.
+            emitted: Whether somebody else opens a span for each call; None to find out.
+            otherwise: Where calls are booked that are made without a current scope, as on threads
+                without the context.
         """
+        super().__init__()
         self.last: Reply | None = None
+        self.refused: Limit | None = None
+        self._otherwise = otherwise
         self._scope = scope
         self._emitted = emitted
         self._open: dict[UUID, tuple[Booking, object]] = {}
+        self._composites: set[UUID] = set()  # whose calls are booked one by one, below them
 
     # LangChain awaits a handler from async code. From sync code it runs an async handler on a loop
     # of its own and swallows what it raises, so that a refusal would be lost. Both kinds of code
@@ -84,43 +101,82 @@ class Bookkeeper(BaseCallbackHandler):
         return self._start if _asked_by_coroutine() else self._start_blocking
 
     async def _start(
-        self, serialized: object, prompts: list[Any], *, run_id: UUID, **details: Any
+        self,
+        serialized: object,
+        prompts: list[Any],
+        *,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        **details: Any,
     ) -> None:
         del serialized
-        if (scope := self._scope_now()) is not None:
+        if is_composite(details):
+            self._composites.add(run_id)
+            self.begun("llm", run_id, parent_run_id)
+        elif (scope := self._scope_now()) is not None:
             try:
                 booking = await scope.book(**self._call(scope, prompts, details))
-            except Exception:
+            except Exception as error:
+                self._note_refused(error)
                 _close_unawaited(sys._getframe())  # pyright: ignore[reportPrivateUsage]
                 raise
+            self.refused = None
             self._open[run_id] = booking, prompts[0]
+            self.begun("llm", run_id, parent_run_id)
 
     def _start_blocking(
         self, serialized: object, prompts: list[Any], *, run_id: UUID, **details: Any
     ) -> None:
         del serialized
+        if is_composite(details):
+            self._composites.add(run_id)
+            return
         if (scope := self._scope_now()) is None:
             return
         call = self._call(scope, prompts, details)
-        if _loop_here() is None:
-            booking = scope.book_from_thread(**call)
-        else:  # a blocking call in a coroutine: nothing could come free while it waits
-            booking = _at_once(scope.book(**call))
+        try:
+            if _loop_here() is None:
+                booking = scope.book_from_thread(**call)
+            else:  # a blocking call in a coroutine: nothing could come free while it waits
+                booking = _at_once(scope.book(**call))
+        except BudgetExceeded as error:
+            self._note_refused(error)
+            raise
+        self.refused = None
         self._open[run_id] = booking, prompts[0]
 
     def _scope_now(self) -> Scope | None:
         if self._scope is not None:
             return self._scope
-        scope, around = current_scope(), current_booking()
+        scope, around = current_scope() or self._otherwise, current_booking()
         is_booked = around is not None and around.scope is scope  # by whoever called this code
         return None if is_booked else scope
 
+    def check(self) -> None:
+        """Say that what came of a sample is no answer of a model, if its last call was refused.
+
+        Code around the call may have made something up, such as a message that it failed.
+
+        Raises:
+            BudgetExceeded: As above.
+        """
+        if self.refused is not None:
+            raise BudgetExceeded(self.refused)
+
+    def _note_refused(self, error: Exception) -> None:
+        if isinstance(error, BudgetExceeded):
+            self.refused = error.limit
+
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **_: Any) -> None:
         """Settle a call with what it consumed."""
+        self.ended(run_id)
+        if run_id in self._composites:
+            self._end_composite(read_reply(response, run_id), run_id)
+            return
         booking, prompt = self._open.pop(run_id, (None, None))
         if booking is None:
             return
-        self.last = reply = read_reply(response)
+        self.last = reply = read_reply(response, run_id)
         usage = reply.usage
         if usage is None and not reply.cached and booking.scope.ledger.capped:
             usage = estimate_usage(prompt, reply.reading.text, reply.model or booking.model)
@@ -128,9 +184,17 @@ class Bookkeeper(BaseCallbackHandler):
 
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **_: Any) -> None:
         """Settle a call that failed."""
+        self.ended(run_id)
+        self._composites.discard(run_id)
         booking, _prompt = self._open.pop(run_id, (None, None))
         if booking is not None:
             booking.settle(status="error", error=error)
+
+    def _end_composite(self, reply: Reply, run_id: UUID) -> None:
+        self._composites.discard(run_id)
+        self.last = reply
+        if reply.cached and (scope := self._scope_now()) is not None:
+            scope.release()  # no call was made for it
 
     def _call(self, scope: Scope, prompts: list[Any], details: Mapping[str, Any]) -> dict[str, Any]:
         metadata: Mapping[str, Any] = details.get("metadata") or {}
@@ -152,21 +216,6 @@ def asked(details: Mapping[str, Any]) -> tuple[str | None, str | None]:
     params: Mapping[str, Any] = details.get("invocation_params") or {}
     model = metadata.get("ls_model_name") or params.get("model") or params.get("model_name")
     return model if isinstance(model, str) else None, metadata.get("ls_provider")
-
-
-def emits_spans(handlers: Iterable[BaseCallbackHandler]) -> bool:
-    """Whether a callback handler among these is known to open a span for each model call."""
-    return any(_emits(handler) for handler in handlers)
-
-
-def _emits(handler: BaseCallbackHandler) -> bool:
-    home = type(handler).__module__
-    if home.partition(".")[0] in _EMITTERS:
-        return True
-    if home != "langchain_core.tracers.langchain":
-        return False
-    client = getattr(handler, "client", None)  # LangSmith's, which can export to OpenTelemetry
-    return getattr(client, "_tracing_mode", "langsmith") != "langsmith"
 
 
 def _most_tokens(params: Mapping[str, Any], metadata: Mapping[str, Any]) -> int | None:

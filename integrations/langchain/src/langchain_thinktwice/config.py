@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 PREFIX = "thinktwice_"
 LIMITER = "__thinktwice_limiter"
-"""Where a request's cap on concurrency travels in `configurable`."""
+"""Where the cap on concurrency of a batch travels in `configurable`."""
+SHARED = "thinktwice_limiter"
+"""Where a request can give a `Limiter`, for all wrappers that its config reaches."""
 
 _NEARLY = 0.9
 _CAPS = "give caps such as {'cost': '0.05', 'tokens': 2000, 'calls': 8, 'seconds': 20}"
@@ -105,13 +107,16 @@ def _read(asked: object, name: str) -> Budget:
 
 
 def limiters(config: RunnableConfig) -> tuple[Limiter, ...]:
-    """The caps on concurrency of a request: the one shared by a batch, and its own if it is lower.
+    """The caps on concurrency of a request: those that it shares, and its own if that is lower.
 
     Raises:
-        UsageError: `max_concurrency` is no number of calls.
+        UsageError: `max_concurrency` is no number of calls, or what is shared is no `Limiter`.
     """
-    shared, asked = config.get("configurable", {}).get(LIMITER), config.get("max_concurrency")
-    known = (shared,) if isinstance(shared, Limiter) else ()
+    values, asked = config.get("configurable", {}), config.get("max_concurrency")
+    given, of_batch = values.get(SHARED), values.get(LIMITER)
+    if not isinstance(given, Limiter | None):
+        raise UsageError(SHARED, given, "give a Limiter of thinktwice")
+    known = tuple(each for each in (given, of_batch) if isinstance(each, Limiter))
     if asked is None:
         return known
     own = Limiter(asked)
@@ -127,3 +132,14 @@ def sharing_a_cap(
     if not found:
         return configs
     return [patch_config(each, configurable={LIMITER: found[-1]}) for each in configs]
+
+
+def of_samples(config: RunnableConfig) -> RunnableConfig:
+    """The config for what is sampled: without the cap of a batch, which the run itself keeps.
+
+    A model that `init_chat_model` made configurable takes every key for one of its own.
+    """
+    values = config.get("configurable", {})
+    if LIMITER not in values:
+        return config
+    return {**config, "configurable": {k: v for k, v in values.items() if k != LIMITER}}

@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING, Any, cast
 
 from langchain_core.caches import BaseCache
 from langchain_core.globals import get_llm_cache
+from langchain_core.language_models import BaseLanguageModel
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableSerializable, ensure_config
 from langchain_core.runnables.utils import Input, Output
 from pydantic import ConfigDict
 
+from langchain_thinktwice.caching import SampleKeyedCache
 from langchain_thinktwice.tree import replaced, unit_of, units, walk
 from thinktwice import UsageError
 from thinktwice.errors import ThinktwiceWarning
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
 
     from langchain_thinktwice.tree import AnyRunnable, Unit
     from thinktwice.protocols import Options
@@ -25,8 +27,9 @@ OPTIONS = "__thinktwice_options"
 """Where a sample's options travel in `configurable`; LangChain traces no key with underscores."""
 
 _ROUTES = (
-    "options= reach a model, or the one model of a chain. Otherwise bind them yourself "
-    "(model.bind(temperature=0.7)) or make them configurable (model.configurable_fields(...))"
+    "options= reach a model, the one model of a chain, or configurable fields of that name: "
+    "model.configurable_fields(temperature=ConfigurableField(id='temperature')). What is the same "
+    "for all samples can be bound: model.bind(temperature=0.7)"
 )
 
 
@@ -90,15 +93,32 @@ def options_in(config: RunnableConfig | None) -> dict[str, Any]:
     return dict(cast("Mapping[str, Any]", found)) if found else {}
 
 
-def accepting_options(runnable: AnyRunnable) -> AnyRunnable:
+def configurable_in(runnable: AnyRunnable) -> frozenset[str]:
+    """What a config can set in a Runnable: ids of its configurable fields."""
+    if isinstance(runnable, BaseLanguageModel):
+        return frozenset()
+    return frozenset(spec.id for spec in runnable.config_specs)
+
+
+def accepting_options(runnable: AnyRunnable, names: Collection[str] | None = None) -> AnyRunnable:
     """The Runnable, with its one model in a `ModelOptions`; a model itself takes call kwargs.
+
+    What has `takes_options` reads `options_in` its config by itself. Options that are configurable
+    fields need no model.
+
+    Args:
+        runnable: What is sampled.
+        names: Of the options; None while they are not known.
 
     Raises:
         UsageError: There is no model in it, or there are several, or it is out of reach.
     """
-    if unit_of(runnable) is not None:
+    if unit_of(runnable) is not None or getattr(runnable, "takes_options", False):
         return runnable
     found = list(units(runnable))
+    reachable = len(found) == 1 and found[0].movable
+    if not reachable and _all_configurable(runnable, names):
+        return runnable
     if len(found) != 1:
         count = f"{len(found)} models were" if found else "no model was"
         raise UsageError("options", runnable.get_name(), f"{count} found in it. {_ROUTES}")
@@ -109,6 +129,12 @@ def accepting_options(runnable: AnyRunnable) -> AnyRunnable:
         return runnable
     step = found[0].step
     return replaced(runnable, step, ModelOptions(bound=step))
+
+
+def _all_configurable(runnable: AnyRunnable, names: Collection[str] | None) -> bool:
+    """Whether options need no model; while they are not known, whether that could be."""
+    declared = configurable_in(runnable)
+    return bool(declared) if names is None else set(names) <= declared
 
 
 def _is_rebound(runnable: AnyRunnable, unit: Unit) -> bool:
@@ -128,7 +154,10 @@ def warn_of_sameness(
     if all(_temperature(unit, given) == 0 for unit in found):
         _warn("the temperature is 0", "set one with options={'temperature': 0.7}")
     if all(_is_cached(unit) for unit in found):
-        remedy = "set cache=False on the model, or options=lambda index: {'seed': index}"
+        remedy = (
+            "set cache=False on the model, keep entries for each sample by SampleKeyedCache(...), "
+            "or give options=lambda index: {'seed': index}"
+        )
         _warn("a cache answers equal requests", remedy)
 
 
@@ -139,9 +168,9 @@ def _temperature(unit: Unit, given: Options) -> object:
 
 def _is_cached(unit: Unit) -> bool:
     cache = unit.model.cache
-    if isinstance(cache, BaseCache):
-        return True
-    return cache is not False and get_llm_cache() is not None
+    if not isinstance(cache, BaseCache):
+        cache = None if cache is False else get_llm_cache()
+    return not isinstance(cache, SampleKeyedCache | None)
 
 
 def _warn(cause: str, remedy: str) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 
 from langchain_thinktwice.logprobs import NO_LOGPROBS, Logprobs, logprobs
 from thinktwice.answers import canonical_json, default_key, fold, text_in, with_text
@@ -47,8 +47,28 @@ def _(value: BaseMessage) -> str:
 
 @with_text.register
 def _(value: BaseMessage, text: str) -> BaseMessage | None:
-    """A copy; none of a message in parts, of which nobody can tell which part changed."""
-    return value.model_copy(update={"content": text}) if isinstance(value.content, str) else None
+    """A copy; none where nobody can tell which part of the content changed."""
+    content = value.content
+    changed = text if isinstance(content, str) else _in_its_block(content, text)
+    return None if changed is None else value.model_copy(update={"content": changed})
+
+
+def _in_its_block(
+    content: Sequence[str | dict[str, Any]], text: str
+) -> list[str | dict[str, Any]] | None:
+    """With another text in the only block of text; None if marks refer to places in that."""
+    found = [at for at, each in enumerate(content) if _is_text(each)]
+    if len(found) != 1:
+        return None
+    old = content[at := found[0]]
+    if isinstance(old, dict) and (old.get("annotations") or old.get("citations")):
+        return None
+    new = text if isinstance(old, str) else {**old, "text": text}
+    return [*content[:at], new, *content[at + 1 :]]
+
+
+def _is_text(block: str | dict[str, Any]) -> bool:
+    return isinstance(block, str) or block.get("type") == "text"
 
 
 @dataclass(frozen=True)
@@ -111,3 +131,12 @@ def annotated(value: T, result: Result[Any]) -> T:
     if isinstance(value, Mapping):
         return cast("T", {**cast("Mapping[str, Any]", value), "raw": copy})
     return cast("T", copy)
+
+
+def as_chunk(value: T) -> T:
+    """The value; a whole message as the only chunk of its stream."""
+    if not isinstance(value, AIMessage) or isinstance(value, AIMessageChunk):
+        return value
+    fields: dict[str, Any] = {name: each for name, each in value if name != "type"}
+    fields["chunk_position"] = "last"
+    return cast("T", AIMessageChunk(**fields))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.callbacks import BaseCallbackHandler
 
 from langchain_thinktwice.accounting import asked
+from langchain_thinktwice.composite import is_composite
 from langchain_thinktwice.usage import read_reply
 from thinktwice import Usage
 from thinktwice.entry import ZERO, Entry, Total
@@ -37,6 +38,7 @@ class Meter(BaseCallbackHandler):
         self._begun = False
         self._started = self._ended = time.perf_counter()
         self._asked: dict[UUID, tuple[str | None, str | None]] = {}
+        self._composites: set[UUID] = set()  # whose calls are counted one by one, below them
         self._replies: list[tuple[Reply, str | None, str | None]] = []
 
     def finish(self) -> None:
@@ -61,7 +63,10 @@ class Meter(BaseCallbackHandler):
     def on_chat_model_start(self, *_: Any, run_id: UUID, **details: Any) -> None:
         """Remember who is asked."""
         self.on_chain_start()
-        self._asked[run_id] = asked(details)
+        if is_composite(details):
+            self._composites.add(run_id)
+        else:
+            self._asked[run_id] = asked(details)
 
     def on_llm_start(self, *_: Any, run_id: UUID, **details: Any) -> None:
         """Remember who is asked."""
@@ -70,8 +75,9 @@ class Meter(BaseCallbackHandler):
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **_: Any) -> None:
         """Read what the call took."""
         self.on_chain_end()
-        self.last = reply = read_reply(response)
-        self._replies.append((reply, *self._asked.get(run_id, (None, None))))
+        self.last = reply = read_reply(response, run_id)
+        if run_id not in self._composites:
+            self._replies.append((reply, *self._asked.get(run_id, (None, None))))
 
 
 def _entry(reply: Reply, model: str | None, provider: str | None, prices: PriceSource) -> Entry:

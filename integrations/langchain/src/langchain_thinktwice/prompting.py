@@ -10,7 +10,12 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_core.prompt_values import ChatPromptValue, PromptValue
 from langchain_core.prompts import BasePromptTemplate, ChatPromptTemplate, MessagesPlaceholder
-from langchain_core.runnables import Runnable, RunnableSequence
+from langchain_core.runnables import (
+    Runnable,
+    RunnableAssign,
+    RunnablePassthrough,
+    RunnableSequence,
+)
 from langchain_core.runnables.fallbacks import RunnableWithFallbacks
 
 from langchain_thinktwice.messages import message_in
@@ -35,6 +40,9 @@ _WAYS: Final = (
 )
 
 
+_PASSING: Final = (RunnableAssign, RunnablePassthrough)
+
+
 @dataclass(frozen=True)
 class RunnablePrompting:
     """Edits the input of a Runnable.
@@ -42,7 +50,7 @@ class RunnablePrompting:
     Messages and prompt values get the draft as a turn of the model's and the feedback as one of the
     user's. A text to a chat model becomes such messages; a text to anything else gets both behind
     it. A dict gets them where its prompt template has a place: `feedback` (and `draft`), a
-    placeholder for messages at the end, or `messages`.
+    placeholder for messages at the end, `messages`, or behind the text of its only variable.
 
     Attributes:
         bound: The Runnable whose input it is.
@@ -76,7 +84,10 @@ class RunnablePrompting:
             return TextPrompting().extend(prompt, partial)
         if isinstance(prompt, Mapping):
             known = cast("Mapping[str, Any]", prompt)
-            turns = _continued(_messages_of(known), [AIMessage(partial)])
+            step = first_step(self.bound)
+            if MESSAGES not in _places(step, known) and (name := _only_text(step, known)):
+                return {**known, name: TextPrompting().extend(known[name], partial)}
+            turns = _continued(_messages_of(step, known), [AIMessage(partial)])
             return {**known, MESSAGES: turns}
         return _continued(prompt, [AIMessage(partial)])
 
@@ -85,7 +96,7 @@ class RunnablePrompting:
     ) -> dict[str, Any]:
         """What changes in a dict."""
         step, turns = first_step(self.bound), _turns(draft, feedback)
-        places = {*prompt, *_places(step)}
+        places = _places(step, prompt)
         if FEEDBACK in places:
             if _takes_messages(step, FEEDBACK):
                 return {FEEDBACK: [*prompt.get(FEEDBACK, ()), *turns]}
@@ -96,7 +107,9 @@ class RunnablePrompting:
         last = _last_placeholder(step)
         if last is not None:
             return {last: [*prompt.get(last, ()), *turns]}
-        return {MESSAGES: _continued(_messages_of(prompt), turns)}
+        if MESSAGES not in places and (name := _only_text(step, prompt)):
+            return {name: TextPrompting().revise(prompt[name], draft, feedback)}
+        return {MESSAGES: _continued(_messages_of(step, prompt), turns)}
 
 
 def check_revisable(bound: AnyRunnable) -> None:
@@ -109,15 +122,17 @@ def check_revisable(bound: AnyRunnable) -> None:
     if not isinstance(step, BasePromptTemplate):
         return  # its input says, when there is one
     template = cast("BasePromptTemplate[Any]", step)
-    names, takes_text = _places(template), len(template.input_variables) == 1
+    names, takes_text = _variables(template), len(template.input_variables) == 1
     if not (takes_text or {FEEDBACK, MESSAGES} & names or _last_placeholder(template)):
         raise UsageError("runnable", sorted(names), f"its input has no place for feedback: {_WAYS}")
 
 
 def first_step(runnable: AnyRunnable) -> AnyRunnable:
-    """What reads the input of a chain."""
+    """What reads the input of a chain, behind steps that pass it on with more keys."""
     if isinstance(runnable, RunnableSequence):
-        return first_step(runnable.first)
+        steps = runnable.steps
+        reading = (each for each in steps if not isinstance(each, _PASSING))
+        return first_step(next(reading, steps[-1]))
     if unit_of(runnable) is not None:
         return runnable
     if isinstance(runnable, RunnableWithFallbacks):
@@ -131,12 +146,23 @@ def _is_chat(step: AnyRunnable) -> bool:
     return unit is not None and isinstance(unit.model, BaseChatModel)
 
 
-def _places(step: AnyRunnable) -> set[str]:
-    """Variables that a prompt template has, those with a default included."""
-    if not isinstance(step, BasePromptTemplate):
-        return set()
-    template = cast("BasePromptTemplate[Any]", step)
-    return {*template.input_variables, *template.optional_variables, *template.partial_variables}
+def _places(step: AnyRunnable, prompt: Mapping[str, Any]) -> set[str]:
+    """What a dict is read by: the variables of its template, or where there is none its keys."""
+    if isinstance(step, BasePromptTemplate):
+        return _variables(cast("BasePromptTemplate[Any]", step))
+    return set(prompt)
+
+
+def _variables(template: BasePromptTemplate[Any]) -> set[str]:
+    """Those with a default included."""
+    own = (template.input_variables, template.optional_variables, template.partial_variables)
+    return {name for names in own for name in names}
+
+
+def _only_text(step: AnyRunnable, prompt: Mapping[str, Any]) -> str | None:
+    """The one variable of a template, where a dict gives a text for it."""
+    names = step.input_variables if isinstance(step, BasePromptTemplate) else []
+    return names[0] if len(names) == 1 and isinstance(prompt.get(names[0]), str) else None
 
 
 def _takes_messages(step: AnyRunnable, name: str) -> bool:
@@ -150,9 +176,9 @@ def _last_placeholder(step: AnyRunnable) -> str | None:
     return last.variable_name if isinstance(last, MessagesPlaceholder) else None
 
 
-def _messages_of(prompt: Mapping[str, Any]) -> object:
+def _messages_of(step: AnyRunnable, prompt: Mapping[str, Any]) -> object:
     """Those of a graph's state, or of a dict like one."""
-    if MESSAGES not in prompt:
+    if MESSAGES not in _places(step, prompt) or MESSAGES not in prompt:
         remedy = f"it has no place for feedback: {_WAYS}"
         raise UsageError("input", sorted(map(str, prompt)), remedy)
     return prompt[MESSAGES]

@@ -17,8 +17,12 @@ from langchain_core.runnables.utils import (
 from pydantic import ConfigDict, Field, PrivateAttr
 
 from langchain_thinktwice import config as configs
+from langchain_thinktwice.composite import Composite
 from langchain_thinktwice.diversity import accepting_options, warn_of_sameness
-from langchain_thinktwice.messages import annotated
+from langchain_thinktwice.graphs import as_sample, paid_once, unstreamed
+from langchain_thinktwice.messages import annotated, as_chunk
+from langchain_thinktwice.native import AsyncChoices, BlockingChoices, check_native
+from langchain_thinktwice.progress import watcher
 from langchain_thinktwice.prompting import RunnablePrompting
 from langchain_thinktwice.safety import refuse_side_effects
 from langchain_thinktwice.samples import (
@@ -28,18 +32,21 @@ from langchain_thinktwice.samples import (
     keep_books_of_each,
     manager_of,
 )
+from langchain_thinktwice.tracing import inside, llm_spans
 from langchain_thinktwice.tree import walk
 from thinktwice import Budget, Limiter, Result, Strategy, UsageError, solve, solve_sync
 from thinktwice.answers import awaited_key
 from thinktwice.history import History
+from thinktwice.instrumentation import hidden
 from thinktwice.limiter import DEFAULT_CONCURRENCY
 from thinktwice.pricing import default_prices
 from thinktwice.shadow import as_shadow
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Sequence
+    from collections.abc import AsyncIterator, Iterator
 
     from langchain_core.callbacks import BaseCallbackManager
+    from langchain_core.callbacks.manager import BaseRunManager
     from langchain_core.runnables.graph import Graph
     from langchain_core.utils.pydantic import TypeBaseModel
 
@@ -47,7 +54,7 @@ if TYPE_CHECKING:
     from thinktwice.vary import Vary
 
 
-class StrategyRunnable(RunnableSerializable[Input, Output]):
+class StrategyRunnable(Composite[Input, Output], RunnableSerializable[Input, Output]):
     """A Runnable that draws several samples of another and returns one answer.
 
     Made by `vote`, `best_of_n` and `with_strategy`, which say what its fields mean. Whatever way it
@@ -67,9 +74,12 @@ class StrategyRunnable(RunnableSerializable[Input, Output]):
     on_exhausted: Any = "best"
     require_budget: bool = False
     configurable_prefix: str = configs.PREFIX
+    llm_spans: Any = "auto"
+    native_n: bool = False
     shadow: Any = None
     model_config = ConfigDict(arbitrary_types_allowed=True)
     _draws: int = PrivateAttr(default=1)
+    _drawn: Any = PrivateAttr(default=None)
     _history: History = PrivateAttr(default_factory=History)
 
     def __init__(self, **fields: Any) -> None:
@@ -83,8 +93,13 @@ class StrategyRunnable(RunnableSerializable[Input, Output]):
         fields["bound"] = bound = _checked(fields)
         super().__init__(**fields)
         parts = walk(bound, closed=(StrategyRunnable,))
-        inside = [part for part in parts if isinstance(part, StrategyRunnable)]
-        self._draws = sum((part.strategy.draws or 1) * part._draws for part in inside) or 1
+        self._draws = sum(part.draws for part in parts if isinstance(part, Composite)) or 1
+        self._drawn = bound, as_sample(bound, closed=(StrategyRunnable,), shadow=self.shadow)
+
+    @property
+    def draws(self) -> int:
+        """Samples of the bound Runnable for one answer at the most."""
+        return (self.strategy.draws or 1) * self._draws
 
     # ---- what it looks like ---------------------------------------------------------------------
 
@@ -144,7 +159,8 @@ class StrategyRunnable(RunnableSerializable[Input, Output]):
         decided cannot be recalled: they run to their end unseen.
         """
         run = cast("Any", self._invoke)  # LangChain passes what its signature asks for
-        return self._call_with_config(run, input, config, **kwargs)
+        with hidden():
+            return self._call_with_config(run, input, config, **kwargs)
 
     async def ainvoke(
         self,
@@ -154,66 +170,62 @@ class StrategyRunnable(RunnableSerializable[Input, Output]):
     ) -> Output:
         """Run the strategy over `bound.ainvoke`."""
         run = cast("Any", self._ainvoke)
-        return await self._acall_with_config(run, input, config, **kwargs)
+        with hidden():
+            return await self._acall_with_config(run, input, config, **kwargs)
 
-    # A batch goes through `invoke` or `ainvoke` as well, with one cap on concurrency for all of it.
+    # A stream goes through `invoke` or `ainvoke`: LangChain's parsers take chunks of messages, and
+    # drop the tool calls of a whole one.
 
-    def batch(
+    def stream(
         self,
-        inputs: list[Input],
-        config: RunnableConfig | list[RunnableConfig] | None = None,
+        input: Input,  # noqa: A002 - LangChain's name
+        config: RunnableConfig | None = None,
         **kwargs: Any,
-    ) -> list[Output]:
-        """Run the strategy for each input, on threads."""
-        return super().batch(inputs, configs.sharing_a_cap(config, len(inputs)), **kwargs)
+    ) -> Iterator[Output]:
+        """Run the strategy; yield its answer as one chunk."""
+        yield as_chunk(self.invoke(input, config, **kwargs))
 
-    async def abatch(
+    async def astream(
         self,
-        inputs: list[Input],
-        config: RunnableConfig | list[RunnableConfig] | None = None,
+        input: Input,  # noqa: A002 - LangChain's name
+        config: RunnableConfig | None = None,
         **kwargs: Any,
-    ) -> list[Output]:
-        """Run the strategy for each input, at once."""
-        return await super().abatch(inputs, configs.sharing_a_cap(config, len(inputs)), **kwargs)
+    ) -> AsyncIterator[Output]:
+        """Run the strategy; yield its answer as one chunk."""
+        yield as_chunk(await self.ainvoke(input, config, **kwargs))
 
-    def batch_as_completed(  # type: ignore[override]
-        self,
-        inputs: Sequence[Input],
-        config: RunnableConfig | Sequence[RunnableConfig] | None = None,
-        **kwargs: Any,
-    ) -> Iterator[tuple[int, Output | Exception]]:
-        """Run the strategy for each input; yield results as they come."""
-        capped = configs.sharing_a_cap(config, len(inputs))
-        yield from super().batch_as_completed(inputs, capped, **kwargs)
+    def _invoke(
+        self, given: Input, run_manager: BaseRunManager, config: RunnableConfig, **kwargs: Any
+    ) -> Output:
+        with inside(run_manager), paid_once(config, self):
+            drawing = self._drawing(config, kwargs, blocks=True)
+            return self._output(solve_sync(given, sampler=drawing, **self._settings(config)))
 
-    async def abatch_as_completed(  # type: ignore[override]
-        self,
-        inputs: Sequence[Input],
-        config: RunnableConfig | Sequence[RunnableConfig] | None = None,
-        **kwargs: Any,
-    ) -> AsyncIterator[tuple[int, Output | Exception]]:
-        """Run the strategy for each input; yield results as they come."""
-        capped = configs.sharing_a_cap(config, len(inputs))
-        async for each in super().abatch_as_completed(inputs, capped, **kwargs):
-            yield each
-
-    def _invoke(self, given: Input, config: RunnableConfig, **kwargs: Any) -> Output:
-        drawing = self._drawing(config, kwargs, blocks=True)
-        return self._output(solve_sync(given, sampler=drawing, **self._settings(config)))
-
-    async def _ainvoke(self, given: Input, config: RunnableConfig, **kwargs: Any) -> Output:
-        drawing = self._drawing(config, kwargs, blocks=False)
-        return self._output(await solve(given, sampler=drawing, **self._settings(config)))
+    async def _ainvoke(
+        self, given: Input, run_manager: BaseRunManager, config: RunnableConfig, **kwargs: Any
+    ) -> Output:
+        with inside(run_manager), paid_once(config, self):
+            drawing = self._drawing(config, kwargs, blocks=False)
+            return self._output(await solve(given, sampler=drawing, **self._settings(config)))
 
     def _drawing(
         self, config: RunnableConfig, kwargs: dict[str, Any], *, blocks: bool
     ) -> Sampler[Input, Any]:
         """The bound Runnable as a sampler, and all made ready for it; see `_entered`."""
+        if self.llm_spans != "auto":
+            llm_spans.set(self.llm_spans)
         if blocks:
             config = _entered(config, manager_of(CallbackManager, config), blocks=True)
-            return BlockingDrawing(self.bound, config, kwargs, self._history, draws=self._draws)
+            kind = BlockingChoices if self.native_n else BlockingDrawing
+            return kind(self._sampled(), config, kwargs, self._history, draws=self._draws)
         config = _entered(config, manager_of(AsyncCallbackManager, config), blocks=False)
-        return AsyncDrawing(self.bound, config, kwargs, self._history, draws=self._draws)
+        kind = AsyncChoices if self.native_n else AsyncDrawing
+        return kind(self._sampled(), config, kwargs, self._history, draws=self._draws)
+
+    def _sampled(self) -> Runnable[Input, Any]:
+        """The bound Runnable as it is sampled; in a copy it may have been replaced."""
+        bound, drawn = self._drawn
+        return drawn if bound is self.bound else as_sample(self.bound, closed=(StrategyRunnable,))
 
     def _settings(self, config: RunnableConfig) -> dict[str, Any]:
         prefix = self.configurable_prefix
@@ -229,6 +241,7 @@ class StrategyRunnable(RunnableSerializable[Input, Output]):
             "on_exhausted": self.on_exhausted,
             "require_budget": self.require_budget,
             "prompting": RunnablePrompting(self.bound),
+            "progress": watcher(config, self),
         }
 
     def _output(self, result: Result[Any]) -> Output:
@@ -240,6 +253,7 @@ def _checked(fields: Mapping[str, Any]) -> Runnable[Any, Any]:
     """The Runnable to sample, if it may be sampled as asked."""
     bound, strategy, options = fields["bound"], fields["strategy"], fields.get("options")
     _check_settings(fields)
+    _check_words(fields)
     if not isinstance(bound, Runnable):
         raise UsageError("runnable", bound, "give a Runnable: a model or a chain")
     if not isinstance(strategy, Strategy):
@@ -251,8 +265,11 @@ def _checked(fields: Mapping[str, Any]) -> Runnable[Any, Any]:
     vary: Vary | None = getattr(strategy, "vary", None)
     if vary is not None and vary.samplers:
         raise UsageError("samplers", vary.samplers, "a wrapper has one Runnable: vary its prompts")
-    if options or (vary is not None and vary.temperatures):
-        accepting = accepting_options(bound)
+    check_native(bound, options, vary, fields.get("native_n", False))
+    varied = {"temperature"} if vary is not None and vary.temperatures else set[str]()
+    if options or varied:
+        names = None if callable(options) else {*(options or ()), *varied}
+        accepting = accepting_options(bound, names)
         bound = accepting if fields["shadow"] is None else bound  # to callers it is as it was
     if strategy.draws != 1 and vary is None:
         warn_of_sameness(bound, options)
@@ -275,10 +292,17 @@ def _check_settings(fields: Mapping[str, Any]) -> None:
     if options is not None and not callable(options) and not isinstance(options, Mapping):
         remedy = "give a mapping of call options, or a function of the sample's index"
         raise UsageError("options", type(options), remedy)
-    if fields.get("on_exhausted", "best") not in {"best", "raise"}:
-        raise UsageError("on_exhausted", fields["on_exhausted"], "give 'best' or 'raise'")
     Limiter(fields.get("max_concurrency", DEFAULT_CONCURRENCY))  # which says what is wrong with it
     default_prices(fields.get("prices"))  # likewise
+
+
+_WORDS = {"on_exhausted": ("best", "raise"), "llm_spans": ("auto", "always", "never")}
+
+
+def _check_words(fields: Mapping[str, Any]) -> None:
+    for name, words in _WORDS.items():
+        if fields.get(name, words[0]) not in words:
+            raise UsageError(name, fields[name], f"give {' or '.join(map(repr, words))}")
 
 
 def _entered(
@@ -289,7 +313,7 @@ def _entered(
     Changes context variables, in the context that LangChain made for this call.
     """
     keep_books_of_each(manager)
-    config = patch_config(config, callbacks=manager)
+    config = unstreamed(patch_config(configs.of_samples(config), callbacks=manager))
     var_child_runnable_config.set(config)
     blocking.set(blocks)
     return config

@@ -16,6 +16,11 @@ _KINDS = {
     "langchain_core.tools.base.BaseTool": "a tool",
 }
 _GRAPHS = "langgraph"
+_A_GRAPH = "a compiled graph or a part of one"
+_THREADS = (
+    ". Samples of a graph run on copies of its thread; what its tools do and its store keeps is "
+    "done and kept by each. In create_agent, StrategyMiddleware samples before tools run"
+)
 
 
 def refuse_side_effects(runnable: AnyRunnable, *, closed: tuple[type, ...] = ()) -> None:
@@ -34,6 +39,7 @@ def refuse_side_effects(runnable: AnyRunnable, *, closed: tuple[type, ...] = ())
                 f"{part.get_name()} is {kind}: every sample would run it again, with all that it "
                 "does and writes. Vote over the model inside it, which answers before anything "
                 "is done, or pass repeatable=True if running it many times does no harm"
+                f"{_THREADS if kind is _A_GRAPH else ''}"
             )
             raise UsageError("runnable", runnable.get_name(), remedy)
 
@@ -41,7 +47,7 @@ def refuse_side_effects(runnable: AnyRunnable, *, closed: tuple[type, ...] = ())
 def _acts(part: AnyRunnable) -> str | None:
     for kind in type(part).__mro__:
         if kind.__module__.partition(".")[0] == _GRAPHS:
-            return "a compiled graph or a part of one"
+            return _A_GRAPH
         if (named := _KINDS.get(f"{kind.__module__}.{kind.__qualname__}")) is not None:
             return named
     return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
@@ -11,27 +12,40 @@ from langchain_core.runnables import Runnable, RunnableConfig, ensure_config
 from langchain_core.runnables.config import patch_config, set_config_context
 from langchain_core.runnables.utils import Input, Output, coro_with_context
 
-from langchain_thinktwice.accounting import Bookkeeper, emits_spans
-from langchain_thinktwice.diversity import OPTIONS, accepting_options, options_in
+from langchain_thinktwice.accounting import Bookkeeper, books_here
+from langchain_thinktwice.diversity import (
+    OPTIONS,
+    accepting_options,
+    configurable_in,
+    options_in,
+)
+from langchain_thinktwice.dropped import watched
 from langchain_thinktwice.messages import Reading, message_in, read_message
+from langchain_thinktwice.tracing import emitted
 from langchain_thinktwice.tree import unit_of
 from thinktwice import Completion
 from thinktwice.scope import current_scope
 from thinktwice.threads import in_thread
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
     from langchain_core.callbacks import BaseCallbackManager
 
     from langchain_thinktwice.usage import Reply
     from thinktwice.history import History
     from thinktwice.protocols import Options
+    from thinktwice.scope import Scope
 
+T = TypeVar("T")
 M = TypeVar("M", AsyncCallbackManager, CallbackManager)
 
 TAG = "thinktwice:sample"
-"""On all runs inside a sample: `astream_events(exclude_tags=[TAG])` leaves them out."""
+"""On all runs of samples and verdicts: `astream_events(exclude_tags=[TAG])` leaves them out."""
 INDEX = "thinktwice_sample_index"
-"""Metadata of all runs inside a sample."""
+"""Metadata of all runs inside a sample, or a verdict on it."""
+RUN_ID = "thinktwice_run_id"
+"""Metadata of all runs inside: as `thinktwice.run.id` of the spans."""
 _UNSTREAMED = "nostream"  # LangGraph: tokens of samples are not the graph's answer
 
 blocking: ContextVar[bool] = ContextVar("langchain_thinktwice_blocking", default=False)
@@ -86,20 +100,7 @@ class AsyncDrawing(_Drawing[Input, Output]):
     async def __call__(self, prompt: Input, /, *, options: Options) -> Completion[Output]:
         """Draw once, as a child run."""
         bound, config, kwargs = prepared(self._bound, self._config, self._kwargs, options)
-        manager = sample_manager(AsyncCallbackManager, config)
-        run = await manager.on_chain_start(None, cast("Any", prompt), name="sample")
-        child = run.get_child()
-        books = keep_books(child)
-        try:
-            inner: RunnableConfig = {**config, "callbacks": child}
-            with set_config_context(inner) as context:
-                call = bound.ainvoke(prompt, inner, **kwargs)
-                value = await coro_with_context(call, context)
-        except BaseException as error:
-            await run.on_chain_error(error)
-            raise
-        await run.on_chain_end(value)
-        return completion(value, books and books.last)
+        return await _acalled(bound, prompt, config, kwargs)
 
 
 class BlockingDrawing(_Drawing[Input, Output]):
@@ -108,19 +109,7 @@ class BlockingDrawing(_Drawing[Input, Output]):
     def __call__(self, prompt: Input, /, *, options: Options) -> Completion[Output]:
         """Draw once, as a child run."""
         bound, config, kwargs = prepared(self._bound, self._config, self._kwargs, options)
-        manager = sample_manager(CallbackManager, config)
-        run = manager.on_chain_start(None, cast("Any", prompt), name="sample")
-        child = run.get_child()
-        books = keep_books(child)
-        try:
-            inner: RunnableConfig = {**config, "callbacks": child}
-            with set_config_context(inner) as context:
-                value = context.run(bound.invoke, prompt, inner, **kwargs)
-        except BaseException as error:
-            run.on_chain_error(error)
-            raise
-        run.on_chain_end(value)
-        return completion(value, books and books.last)
+        return _called(bound, prompt, config, kwargs)
 
 
 async def call_booked(
@@ -131,15 +120,89 @@ async def call_booked(
     In a request that came in by `invoke` it calls `invoke`, on a thread.
     """
     runnable, config, kwargs = prepared(runnable, ensure_config(), {}, options or {})
+    if current_scope() is None:
+        return completion(await runnable.ainvoke(value, config, **kwargs), None)
     if blocking.get():
-        config = patch_config(config, callbacks=(sync := manager_of(CallbackManager, config)))
-        books = keep_books(sync)
-        returned = await in_thread(lambda: runnable.invoke(value, config, **kwargs))
-    else:
-        config = patch_config(config, callbacks=(own := manager_of(AsyncCallbackManager, config)))
-        books = keep_books(own)
-        returned = await runnable.ainvoke(value, config, **kwargs)
-    return completion(returned, books and books.last)
+        return await in_thread(lambda: _called(runnable, value, config, kwargs))
+    return await _acalled(runnable, value, config, kwargs)
+
+
+async def call_traced(call: Callable[[], Coroutine[Any, Any, T]], given: object) -> T:
+    """Make a call of any kind below a run, which what it calls hangs on, in a sample or a verdict.
+
+    Args:
+        call: What is called.
+        given: Shown as the input of the run.
+    """
+    config = ensure_config()
+    handlers = getattr(config.get("callbacks"), "handlers", None) or ()
+    if current_scope() is None or all(isinstance(each, Bookkeeper) for each in handlers):
+        return await call()  # and nobody looks on
+    value, _books = await _below(lambda _own: call(), given, config)
+    return value
+
+
+# The run is a chain run even around a single model: OpenLLMetry opens no span for a model, a tool
+# or a retriever right below a run that is hidden from it.
+
+
+async def _acalled(
+    runnable: Runnable[Input, Output], given: Input, config: RunnableConfig, kwargs: dict[str, Any]
+) -> Completion[Output]:
+    """Call a Runnable by `ainvoke`, as a child run named by what it is for."""
+    value, books = await _below(lambda own: runnable.ainvoke(given, own, **kwargs), given, config)
+    return completion(value, books and books.last)
+
+
+async def _below(
+    call: Callable[[RunnableConfig], Coroutine[Any, Any, T]], given: object, config: RunnableConfig
+) -> tuple[T, Bookkeeper | None]:
+    """Make a call below a child run, named by what it is for, with books of its own."""
+    manager = sample_manager(AsyncCallbackManager, config)
+    run = await manager.on_chain_start(None, cast("Any", given), name=_role())
+    child = run.get_child()
+    books = keep_books(child)
+    try:
+        inner: RunnableConfig = {**config, "callbacks": child}
+        with set_config_context(inner) as context:
+            value = await coro_with_context(call(inner), context)
+        if books is not None:
+            books.check()
+    except BaseException as error:
+        if books is not None and isinstance(error, asyncio.CancelledError):
+            await books.end_cancelled(child, error)
+        await run.on_chain_error(error)
+        raise
+    if run.handlers:  # else LangChain starts a task that tells nobody
+        await run.on_chain_end(value)
+    return value, books
+
+
+def _called(
+    runnable: Runnable[Input, Output], given: Input, config: RunnableConfig, kwargs: dict[str, Any]
+) -> Completion[Output]:
+    """Call a Runnable by `invoke`, as a child run named by what it is for."""
+    manager = sample_manager(CallbackManager, config)
+    run = manager.on_chain_start(None, cast("Any", given), name=_role())
+    child = run.get_child()
+    books = keep_books(child)
+    try:
+        inner: RunnableConfig = {**config, "callbacks": child}
+        with set_config_context(inner) as context:
+            value = context.run(runnable.invoke, given, inner, **kwargs)
+        if books is not None:
+            books.check()
+    except BaseException as error:
+        run.on_chain_error(error)
+        raise
+    run.on_chain_end(value)
+    return completion(value, books and books.last)
+
+
+def _role() -> str:
+    """What the running calls are for: "sample", "verify", "repair", ..."""
+    scope = current_scope()
+    return "sample" if scope is None else scope.role
 
 
 def prepared(
@@ -155,7 +218,14 @@ def prepared(
     """
     if not options:
         return bound, config, kwargs
-    bound = cast("Runnable[Input, Output]", accepting_options(bound))
+    declared = {name: options[name] for name in options if name in configurable_in(bound)}
+    if declared:
+        config = patch_config(config, configurable=declared)
+        options = {name: options[name] for name in options if name not in declared}
+        if not options:
+            return bound, config, kwargs
+    bound = cast("Runnable[Input, Output]", accepting_options(bound, options))
+    config = watched(config, options)
     if unit_of(bound) is not None:
         return bound, config, {**kwargs, **options}
     merged = {**options_in(config), **options}
@@ -163,12 +233,13 @@ def prepared(
 
 
 def sample_manager(kind: type[M], config: RunnableConfig) -> M:
-    """Callbacks of one sample: those of the request, marked."""
+    """Callbacks of one sample, or of what judges it: those of the request, marked."""
     manager = manager_of(kind, config)
     manager.add_tags([TAG, _UNSTREAMED])
     scope = current_scope()
     if scope is not None:
-        manager.add_metadata({INDEX: scope.index})
+        index = {} if scope.index is None else {INDEX: scope.index}
+        manager.add_metadata({RUN_ID: scope.run, **index})
     return manager
 
 
@@ -185,18 +256,27 @@ def manager_of(kind: type[M], config: RunnableConfig) -> M:
     for name in ("handlers", "inheritable_handlers"):
         kept = [each for each in getattr(manager, name) if not isinstance(each, Bookkeeper)]
         setattr(manager, name, kept)
+    books_here.set(None)
     return manager
 
 
 def keep_books(manager: BaseCallbackManager) -> Bookkeeper | None:
     """Book all calls under a callback manager in the current scope, ahead of other handlers."""
     scope = current_scope()
-    return None if scope is None else _employ(Bookkeeper(scope, emitted=_emitted(manager)), manager)
+    return None if scope is None else _employ(Bookkeeper(scope, emitted=emitted(manager)), manager)
 
 
-def keep_books_of_each(manager: BaseCallbackManager) -> None:
-    """Book each call under a callback manager in the scope that it is made in."""
-    _employ(Bookkeeper(None, emitted=_emitted(manager)), manager)
+def keep_books_of_each(
+    manager: BaseCallbackManager, *, otherwise: Scope | None = None
+) -> Bookkeeper:
+    """Book each call under a callback manager in the scope that it is made in.
+
+    Args:
+        manager: The callbacks.
+        otherwise: The scope of calls that are made in none.
+    """
+    books = Bookkeeper(None, emitted=emitted(manager), otherwise=otherwise)
+    return _employ(books, manager)
 
 
 def _employ(books: Bookkeeper, manager: BaseCallbackManager) -> Bookkeeper:
@@ -205,22 +285,16 @@ def _employ(books: Bookkeeper, manager: BaseCallbackManager) -> Bookkeeper:
     return books
 
 
-def _emitted(manager: BaseCallbackManager) -> bool:
-    return emits_spans(manager.handlers)
-
-
 def completion(value: Output, last: Reply | None) -> Completion[Output]:
     """A value with what its message says of it, or else the last reply that went into it."""
     message = message_in(value)
-    if message is not None:
-        reading = read_message(message)
-    elif last is not None:
+    if last is not None and (message is None or message is last.message):
         reading = last.reading
     else:
-        reading = Reading()
+        reading = Reading() if message is None else read_message(message)
     return Completion(
         value=value,
-        text=None if isinstance(value, str) else reading.text,
+        text=None if isinstance(value, str) else reading.text or None,  # of mere tool calls, none
         finish_reason=reading.finish_reason,
         logprobs=reading.logprobs.sampled,
         top_logprobs=reading.logprobs.top,

@@ -45,6 +45,11 @@ class Settings(TypedDict, total=False):
             tool or a message history.
         configurable_prefix: Of the keys that a request may set in `configurable`; give nested
             wrappers different ones to address them apart.
+        llm_spans: Open an OpenTelemetry span of our own for each model call: "auto" where no known
+            tracer does, "always", or "never". Holds for wrappers inside as well. The environment
+            variable THINKTWICE_LLM_SPANS decides over it, if it is set.
+        native_n: Make samples that are launched together by one request for several choices, so
+            that the prompt is paid for once: for a chat model alone, whose provider takes `n`.
         shadow: A share of the requests, or a `Shadow`: callers get what the Runnable itself
             returns, and the strategy runs behind such a share; see `runnable.shadow.report`.
         name: Of its runs, in traces.
@@ -59,6 +64,8 @@ class Settings(TypedDict, total=False):
     require_budget: bool
     repeatable: bool
     configurable_prefix: str
+    llm_spans: Literal["auto", "always", "never"]
+    native_n: bool
     shadow: Shadow | float | None
     name: str | None
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
@@ -11,19 +10,21 @@ from langchain_core.runnables.config import (
     RunnableConfig,
     get_async_callback_manager_for_config,
     patch_config,
-    var_child_runnable_config,
 )
 from langchain_core.runnables.utils import Input, Output
 
 from langchain_thinktwice import config as configs
+from langchain_thinktwice.detached import detached
 from langchain_thinktwice.followed import Followed, akeeping, astreaming, keeping, streaming
 from langchain_thinktwice.runnable import StrategyRunnable
+from langchain_thinktwice.tracing import inside
 from thinktwice import solve
+from thinktwice.instrumentation import hidden
 from thinktwice.pricing import default_prices
 from thinktwice.shadow import Behind
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
     from thinktwice import Result, Strategy
 
@@ -205,14 +206,15 @@ class ShadowedRunnable(StrategyRunnable[Input, Output]):
     ) -> Result[Any]:
         """Run a strategy on a request once more, as a root run of its own."""
         given, config = request.given(), request.apart
-        with _apart():
+        with detached(apart=True), hidden():
             manager = get_async_callback_manager_for_config(config)
             name = f"{strategy.name}[{self.bound.get_name()}]"
             run = await manager.on_chain_start(None, given, name=name)
             config = patch_config(config, callbacks=run.get_child())
-            sampler = self._drawing(config, request.kwargs, blocks=request.blocks)
             try:
-                result = await solve(given, sampler=sampler, strategy=strategy, **settings)
+                with inside(run):
+                    sampler = self._drawing(config, request.kwargs, blocks=request.blocks)
+                    result = await solve(given, sampler=sampler, strategy=strategy, **settings)
             except BaseException as error:
                 await run.on_chain_error(error)
                 raise
@@ -245,25 +247,3 @@ def _config(request: Followed | None, config: RunnableConfig | None) -> Runnable
 def _answered(request: Followed | None, output: object) -> None:
     if request is not None and not isinstance(output, BaseException):
         request.answered(output)
-
-
-@contextmanager
-def _apart() -> Generator[None]:
-    """Leave the request: its config, the handlers of blocks around it, and its parent run.
-
-    Changes context variables, in a context that nobody else has.
-    """
-    from langchain_core.tracers import context as tracers
-    from langsmith.run_helpers import (
-        get_tracing_context,
-        tracing_context,  # pyright: ignore[reportUnknownVariableType]
-    )
-
-    var_child_runnable_config.set(None)
-    hooks = getattr(tracers, "_configure_hooks", ())
-    for variable in (tracers.tracing_v2_callback_var, *(hook[0] for hook in hooks)):
-        variable.set(None)
-    around: dict[str, Any] = get_tracing_context()
-    around |= {"parent": False, "distributed_parent_id": None}
-    with tracing_context(**around):
-        yield

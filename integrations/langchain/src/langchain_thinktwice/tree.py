@@ -7,9 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias, TypeVar, cast
 
 from langchain_core.language_models import BaseLanguageModel
-from langchain_core.runnables import Runnable, RunnableLambda
+from langchain_core.runnables import Runnable, RunnableLambda, RunnableSequence
 from langchain_core.runnables.base import RunnableBindingBase
-from langchain_core.runnables.configurable import RunnableConfigurableFields
+from langchain_core.runnables.configurable import (
+    RunnableConfigurableAlternatives,
+    RunnableConfigurableFields,
+)
 from pydantic import BaseModel
 
 AnyRunnable: TypeAlias = Runnable[Any, Any]
@@ -62,9 +65,36 @@ def unit_of(runnable: AnyRunnable) -> Unit | None:
         inner, own = unit_of(runnable.bound), dict(runnable.kwargs)
     elif isinstance(runnable, RunnableConfigurableFields):
         inner, own = unit_of(runnable.default), dict[str, object]()
+    elif isinstance(runnable, RunnableConfigurableAlternatives):  # one of them is called
+        inner, own = _alternative(runnable), dict[str, object]()
+    elif type(runnable).__name__ == "_ConfigurableModel":
+        inner, own = _by_default(runnable), dict[str, object]()
     else:
         return None
     return None if inner is None else Unit(runnable, inner.model, {**inner.kwargs, **own})
+
+
+def _alternative(runnable: RunnableConfigurableAlternatives[Any, Any]) -> Unit | None:
+    """The model that is called by default, if each of those that can be called is one alone.
+
+    What a function will make is taken to be one, too.
+    """
+    others = (each for each in runnable.alternatives.values() if isinstance(each, Runnable))
+    found = [unit_of(each) for each in (runnable.default, *others)]
+    return None if None in found else found[0]
+
+
+def _by_default(runnable: AnyRunnable) -> Unit | None:
+    """What `init_chat_model(configurable_fields=...)` makes where a config asks for nothing else.
+
+    It is known by its name, so that `langchain` need not be imported.
+    """
+    try:
+        made = cast("Any", runnable)._model()
+    except Exception:  # noqa: BLE001 - there is no default model, or no key for one yet
+        return None
+    reading = cast("Any", made).first if isinstance(made, RunnableSequence) else made
+    return unit_of(cast("AnyRunnable", reading))
 
 
 def units(runnable: AnyRunnable, *, movable: bool = True) -> Iterator[Unit]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
@@ -14,6 +14,8 @@ from langchain_thinktwice.messages import Reading, finish_reason, read_message
 from thinktwice import Usage
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from langchain_core.outputs import LLMResult
 
 _INPUT, _OUTPUT = ("prompt_tokens", "input_tokens"), ("completion_tokens", "output_tokens")
@@ -24,13 +26,15 @@ class Reply:
     """A finished model call.
 
     Attributes:
-        reading: What its first generation says of itself.
+        message: Its first generation; None of a model of texts.
+        reading: What that says of itself.
         usage: Its tokens; None where the provider reports none.
         model: The model that answered, by the provider's name for it.
         provider: Who served it.
         cached: It came from a cache of LangChain's.
     """
 
+    message: AIMessage | None
     reading: Reading
     usage: Usage | None
     model: str | None
@@ -38,30 +42,53 @@ class Reply:
     cached: bool
 
 
-def read_reply(result: LLMResult) -> Reply:
+def read_reply(result: LLMResult, run_id: UUID | None = None) -> Reply:
     """Read the result of one model call.
 
     Each of several generations repeats the usage of the whole request: it is taken once.
+
+    Args:
+        result: What LangChain hands to callbacks at the end of the call.
+        run_id: Of the call.
     """
-    messages = list(_messages(result))
+    messages = _messages(result)
+    first = messages[0] if messages else None
     reported = next((m.usage_metadata for m in messages if m.usage_metadata), None)
     output: Mapping[str, Any] = result.llm_output or {}
-    metadata = messages[0].response_metadata if messages else {}
+    metadata = first.response_metadata if first is not None else {}
     return Reply(
-        reading=read_message(messages[0]) if messages else _read_text(result),
+        message=first,
+        reading=read_message(first) if first is not None else _read_text(result),
         usage=_of_message(reported) or _of_output(output.get("token_usage") or output.get("usage")),
         model=_name(metadata, "model_name", "model") or _name(output, "model_name", "model"),
         provider=_name(metadata, "model_provider"),
-        # LangChain marks what it takes from its cache by this key, which no provider writes.
-        cached=reported is not None and cast("dict[str, Any]", reported).get("total_cost") == 0,
+        cached=_is_cached(reported, first, result, run_id),
     )
 
 
-def _messages(result: LLMResult) -> Iterator[AIMessage]:
-    for generations in result.generations:
-        for generation in generations:
-            if isinstance(generation, ChatGeneration) and isinstance(generation.message, AIMessage):
-                yield generation.message
+def _is_cached(
+    reported: Mapping[str, Any] | None,
+    message: AIMessage | None,
+    result: LLMResult,
+    run_id: UUID | None,
+) -> bool:
+    """LangChain marks what it takes from its cache by a cost of 0, which no provider writes.
+
+    It does so on the generation that it keeps, which a call that is about to end may hold as well.
+    What comes from the cache has no output of the request, and the id of an earlier call.
+    """
+    if message is None or reported is None or reported.get("total_cost") != 0:
+        return False
+    return not result.llm_output and (run_id is None or str(run_id) not in (message.id or ""))
+
+
+def _messages(result: LLMResult) -> list[AIMessage]:
+    return [
+        generation.message
+        for generations in result.generations
+        for generation in generations
+        if isinstance(generation, ChatGeneration) and isinstance(generation.message, AIMessage)
+    ]
 
 
 def _read_text(result: LLMResult) -> Reading:
@@ -99,9 +126,23 @@ def _of_output(reported: object) -> Usage | None:
     written = next((counts[name] for name in _OUTPUT if counts.get(name)), None)
     if read is None and written is None:
         return None
-    return Usage(input_tokens=read, output_tokens=written, source="provider")
+    return Usage(
+        input_tokens=read,
+        output_tokens=written,
+        cache_read_tokens=_detail(counts, _INPUT, "cached_tokens"),
+        reasoning_tokens=_detail(counts, _OUTPUT, "reasoning_tokens"),
+        source="provider",
+    )
+
+
+def _detail(counts: Mapping[str, Any], names: tuple[str, ...], detail: str) -> int | None:
+    """A part of a count, where OpenAI and servers like it put that."""
+    details = next((counts[key] for name in names if (key := f"{name}_details") in counts), None)
+    return details.get(detail) if isinstance(details, Mapping) else None
 
 
 def _name(fields: Mapping[str, Any], *names: str) -> str | None:
-    found = next((fields[name] for name in names if fields.get(name)), None)
-    return found if isinstance(found, str) else None
+    for name in names:
+        if found := fields.get(name):
+            return found if isinstance(found, str) else None
+    return None

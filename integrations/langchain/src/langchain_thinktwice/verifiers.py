@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, cast
 
 from langchain_core.runnables import Runnable
 from langchain_core.runnables.utils import Input, Output
 
-from langchain_thinktwice.samples import call_booked
+from langchain_thinktwice.samples import call_booked, call_traced
 from langchain_thinktwice.tree import units
 from thinktwice import UsageError
-from thinktwice.verifiers.adapt import verdict_of
+from thinktwice.verifiers.adapt import called, is_verifier, name_of, verdict_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -102,8 +103,50 @@ class RunnableRetriever:
         return (await call_booked(self.retriever, query)).value
 
 
+@dataclass(frozen=True)
+class _Function:
+    """A plain callable as a check: models that it calls are traced below a run of its own."""
+
+    check: Callable[[Any], object]
+    name: str
+    exact: bool
+    calls: int
+
+    @property
+    def __wrapped__(self) -> Callable[[Any], object]:
+        """The callable: a check says by its docstring what is wanted."""
+        return self.check
+
+    async def __call__(self, value: object) -> object:
+        return await call_traced(lambda: called(self.check, value), value)
+
+
 def as_verifier(verifier: object) -> Any:  # noqa: ANN401 - whatever the core takes as a verifier
-    """A Runnable as a `RunnableVerifier`; anything else as it is."""
+    """A Runnable as a `RunnableVerifier`, and a plain callable as one that is traced.
+
+    Raises:
+        UsageError: A plain callable does not take the output alone.
+    """
     if isinstance(verifier, Runnable):
         return RunnableVerifier(cast("Runnable[Any, Any]", verifier))
-    return verifier
+    if not callable(verifier) or isinstance(verifier, type) or is_verifier(verifier):
+        return verifier
+    _check_takes_output(verifier)
+    exact, calls = getattr(verifier, "exact", False), getattr(verifier, "calls", 0)
+    return _Function(verifier, name_of(verifier), exact is True, calls)
+
+
+def _check_takes_output(check: Callable[..., object]) -> None:
+    """Refuse what each call would fail with, since a check that fails says nothing of a sample."""
+    try:
+        signature = inspect.signature(check)
+    except (TypeError, ValueError):  # of something built in
+        return
+    try:
+        signature.bind(None)
+    except TypeError:
+        remedy = (
+            "it is called with the output alone; RunnableVerifier(RunnableLambda(check), inputs=) "
+            "makes what it is called with of output and input"
+        )
+        raise UsageError("verifier", check, remedy) from None

@@ -88,11 +88,16 @@ def with_strategy(
             not reach a model.
     """
     if key is not None:
-        strategy = _with_key(strategy, key)
+        strategy = with_key(strategy, key)
     return wrapped(bound=runnable, strategy=strategy, include_result=include_result, **settings)
 
 
-def _with_key(strategy: Strategy, key: Key) -> Strategy:
+def with_key(strategy: Strategy, key: Key | None) -> Strategy:
+    """A copy of the strategy with another key.
+
+    Raises:
+        UsageError: No key has that name, or the strategy cannot be copied.
+    """
     if not is_dataclass(strategy):
         raise UsageError("key", key, f"set it on the strategy itself: {strategy!r} is no dataclass")
     awaited_key(key)  # which says if no key has that name

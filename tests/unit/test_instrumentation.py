@@ -1,0 +1,151 @@
+"""Who traces model calls, and what instrumentations of others see."""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+
+import pytest
+from opentelemetry import context as otel
+from opentelemetry import trace
+from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
+
+from thinktwice import Vote, instrumentation, solve
+from thinktwice.instrumentation import hidden, instrumented, shown, suppressed
+from thinktwice.testing import ScriptedSampler, captured_spans
+
+KEY = otel._SUPPRESS_INSTRUMENTATION_KEY
+
+
+@pytest.fixture
+def instrumentor(monkeypatch):
+    """Makes an instrumentor of a package, in a process that has no other."""
+    base = type("BaseInstrumentor", (), {"_instance": None})
+    module = ModuleType("opentelemetry.instrumentation.instrumentor")
+    module.BaseInstrumentor = base
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    kept = []
+
+    def make(package, *, on=True):
+        def refuse(self, *args, **kwargs):
+            raise AssertionError("making one sets it up anew")
+
+        made = type("Any", (base,), {"__module__": package, "__init__": refuse})
+        made._instance = object.__new__(made)
+        made.is_instrumented_by_opentelemetry = on
+        kept.append(made)
+
+    return make
+
+
+class TestInstrumented:
+    def test_nobody(self, monkeypatch):
+        """Nothing is imported to find that out."""
+        monkeypatch.delitem(
+            sys.modules, "opentelemetry.instrumentation.instrumentor", raising=False
+        )
+        assert not instrumented()
+        assert "opentelemetry.instrumentation.instrumentor" not in sys.modules
+
+    @pytest.mark.parametrize(
+        ("package", "known"),
+        [
+            ("openinference.instrumentation.openai", True),
+            ("opentelemetry.instrumentation.google_generativeai", True),
+            ("opentelemetry.instrumentation.langchain", True),
+            ("opentelemetry.instrumentation.requests", False),
+            ("mine.instrumentation.openai", False),
+        ],
+    )
+    def test_packages_that_trace_model_calls(self, instrumentor, package, known):
+        """Those of OpenInference and OpenTelemetry, by name, and only if they are switched on."""
+        instrumentor(package, on=False)
+        assert not instrumented()
+        instrumentor(package)
+        assert instrumented() is known
+
+    def test_one_that_was_never_made(self, instrumentor):
+        """A package that is imported, and no more."""
+        instrumentor("openinference.instrumentation.openai")
+        [kind] = sys.modules[
+            "opentelemetry.instrumentation.instrumentor"
+        ].BaseInstrumentor.__subclasses__()
+        kind._instance = None
+        assert not instrumented()
+
+
+class TestHidden:
+    def test_hidden_and_shown(self):
+        """The block is suppressed, the part is not, and all is as it was afterwards."""
+        before = otel.get_current()
+        with hidden():
+            assert suppressed()
+            with shown():
+                assert not suppressed()
+                with hidden(), shown():
+                    assert not suppressed()
+            assert suppressed()
+        assert otel.get_current() == before
+
+    def test_what_the_caller_suppresses_stays_so(self):
+        """Also in the part that is shown."""
+        token = otel.attach(otel.set_value(KEY, True))
+        try:
+            with hidden(), shown():
+                assert suppressed()
+        finally:
+            otel.detach(token)
+
+    def test_an_exception_restores_the_context(self):
+        """As it leaves."""
+        before = otel.get_current()
+        with pytest.raises(ValueError, match="no"), hidden(), shown():
+            raise ValueError("no")
+        assert otel.get_current() == before
+
+    def test_without_the_key(self, monkeypatch):
+        """A release of OpenTelemetry that has another one: nothing is hidden, nothing breaks."""
+        monkeypatch.setattr(instrumentation, "_SUPPRESSED", None)
+        with hidden(), shown():
+            assert not suppressed()
+            assert not otel.get_value(KEY)
+
+
+class TestParents:
+    def test_the_younger_span_is_the_parent(self):
+        """A framework's, unless the current one was opened inside it."""
+        tracer = trace.get_tracer("test")
+        with captured_spans():
+            tracer = trace.get_tracer("test")
+            older = tracer.start_span("older", start_time=1)
+            younger = tracer.start_span("younger", start_time=2)
+            for current, below, expected in (
+                (older, [younger], younger),
+                (younger, [older], younger),
+                (trace.INVALID_SPAN, [older], older),
+                (trace.INVALID_SPAN, [younger, older], younger),
+                (older, [], older),
+                (older, [trace.INVALID_SPAN], older),
+            ):
+                with trace.use_span(current), hidden(), shown(*below):
+                    assert trace.get_current_span() is expected
+
+    def test_a_span_of_another_process_is_older_than_all_here(self):
+        """It has no time."""
+        remote = NonRecordingSpan(SpanContext(1, 1, is_remote=True, trace_flags=TraceFlags(1)))
+        with captured_spans():
+            here = trace.get_tracer("test").start_span("here")
+            for current, below in ((remote, here), (here, remote)):
+                with trace.use_span(current), hidden(), shown(below):
+                    assert trace.get_current_span() is here
+
+
+async def test_a_caller_that_suppresses_gets_no_spans():
+    """Of ours as little as of others."""
+    token = otel.attach(otel.set_value(KEY, True))
+    try:
+        with captured_spans() as spans:
+            await solve("?", sampler=ScriptedSampler(["a"]), strategy=Vote(2))
+    finally:
+        otel.detach(token)
+    assert spans == []
