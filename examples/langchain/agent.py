@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from clerk import MODEL, Clerk
 from langchain.agents import create_agent
 from langchain_core.messages import AIMessage, HumanMessage
-from langchain_thinktwice.middleware import ActionCheck, BudgetMiddleware, StrategyMiddleware
+from langchain_thinktwice import ActionCheck, BudgetMiddleware, StrategyMiddleware
 from order_desk import Desk, Task, within_rules
 from rich.console import Console
 from rich.table import Table

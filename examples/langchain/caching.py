@@ -21,8 +21,7 @@ from typing import TYPE_CHECKING, Any
 from arithmetic_lm import Problem, final_answer, problems
 from arithmetic_lm.langchain import ArithmeticChatModel
 from langchain_core.caches import InMemoryCache
-from langchain_thinktwice import vote
-from langchain_thinktwice.caching import SampleKeyedCache
+from langchain_thinktwice import SampleKeyedCache, vote
 from pydantic import PrivateAttr
 from rich.box import SIMPLE
 from rich.console import Console

@@ -28,7 +28,7 @@ from fastapi import APIRouter, Depends, FastAPI, Header, HTTPException, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from langchain.agents import create_agent
 from langchain_openai import ChatOpenAI
-from langchain_thinktwice.middleware import BudgetMiddleware, StrategyMiddleware
+from langchain_thinktwice import BudgetMiddleware, StrategyMiddleware
 from openai import APIError
 from pydantic import BaseModel
 from rich.console import Console

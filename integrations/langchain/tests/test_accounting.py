@@ -15,7 +15,7 @@ from langchain_core.output_parsers import StrOutputParser
 from langchain_core.outputs import ChatGeneration, ChatResult, Generation, LLMResult
 from langchain_core.runnables import Runnable, RunnableLambda, RunnableParallel
 from langchain_thinktwice import vote
-from langchain_thinktwice.usage import read_reply
+from langchain_thinktwice.accounting.usage import read_reply
 
 from thinktwice import AtMost, Budget, Price, Usage
 from thinktwice.errors import ThinktwiceWarning

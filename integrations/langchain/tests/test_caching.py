@@ -19,7 +19,7 @@ from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import RunnableLambda, RunnableParallel
 from langchain_tests.integration_tests import AsyncCacheTestSuite, SyncCacheTestSuite
 from langchain_thinktwice import RunnableSampler, best_of_n, critique_repair, vote
-from langchain_thinktwice.caching import SampleKeyedCache
+from langchain_thinktwice.diversity.caching import SampleKeyedCache
 
 from thinktwice import AtMost, UsageError, Vote, solve
 from thinktwice.errors import ThinktwiceWarning

@@ -10,9 +10,10 @@ from typing import Annotated, Any, TypedDict
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage, RemoveMessage
 from langchain_core.runnables import RunnableLambda
-from langchain_thinktwice import best_of_n, graphs, vote
-from langchain_thinktwice.checkpoints import MARK
-from langchain_thinktwice.graphs import GraphSample
+from langchain_thinktwice import best_of_n, vote
+from langchain_thinktwice.graphs import sampling as graphs
+from langchain_thinktwice.graphs.checkpoints import MARK
+from langchain_thinktwice.graphs.sampling import GraphSample
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.errors import GraphInterrupt, GraphRecursionError
 from langgraph.graph import START, MessagesState, StateGraph

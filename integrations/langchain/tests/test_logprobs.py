@@ -10,7 +10,7 @@ from arithmetic_lm.server import ArithmeticServer
 from langchain_core.messages import AIMessage
 from langchain_openai import ChatOpenAI
 from langchain_thinktwice import best_of_n, vote, with_strategy
-from langchain_thinktwice.logprobs import NO_LOGPROBS, Logprobs, logprobs
+from langchain_thinktwice.accounting.logprobs import NO_LOGPROBS, Logprobs, logprobs
 from langchain_thinktwice.messages import read_message
 from langchain_thinktwice.verifiers import RunnableSampler
 

@@ -10,7 +10,7 @@ from langchain_core.output_parsers import StrOutputParser
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langchain_core.runnables import ConfigurableField
 from langchain_thinktwice import best_of_n, vote
-from langchain_thinktwice.caching import SampleKeyedCache
+from langchain_thinktwice.diversity.caching import SampleKeyedCache
 
 from thinktwice import AtMost, Budget, Price, UsageError, Vary
 from thinktwice.choices import IGNORED

@@ -16,7 +16,7 @@ from langchain_core.runnables import (
     RunnablePassthrough,
 )
 from langchain_thinktwice import vote
-from langchain_thinktwice.diversity import ModelOptions
+from langchain_thinktwice.diversity.options import ModelOptions
 
 from thinktwice import AtMost, UsageError
 from thinktwice.errors import ThinktwiceWarning

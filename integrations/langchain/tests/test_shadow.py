@@ -20,7 +20,7 @@ from langchain_core.runnables import Runnable, RunnableLambda, RunnablePassthrou
 from langchain_core.tools import tool
 from langchain_core.tracers.context import collect_runs
 from langchain_thinktwice import RunnableVerifier, best_of_n, vote, with_strategy
-from langchain_thinktwice.shadowed import ShadowedRunnable
+from langchain_thinktwice.shadow.runnable import ShadowedRunnable
 
 from thinktwice import AtMost, Budget, Limiter, Price, UsageError, Vote, budget_scope, collect
 from thinktwice.shadow import Shadow
@@ -471,7 +471,7 @@ class TestBehind:
 
     async def test_it_is_no_child_of_a_traced_function(self, scripted, monkeypatch):
         """Nor of what LangSmith takes for its parent."""
-        from langchain_thinktwice import shadowed as module
+        from langchain_thinktwice.shadow import runnable as module
         from langsmith.run_helpers import get_current_run_tree, tracing_context
         from langsmith.run_trees import RunTree
 

@@ -188,7 +188,11 @@ def _of_both(value, given):
     return True
 
 
-@pytest.mark.parametrize("check", [_of_both, lambda: True, lambda value, *, given: True])
+@pytest.mark.parametrize(
+    "check",
+    [_of_both, lambda: True, lambda value, *, given: True],
+    ids=["of both", "of nothing", "of a keyword"],
+)
 def test_a_callable_that_does_not_take_the_output_alone_is_refused(scripted, check):
     """Each of its calls would fail, and the samples would count like votes."""
     for door in (
@@ -200,7 +204,11 @@ def test_a_callable_that_does_not_take_the_output_alone_is_refused(scripted, che
             door()
 
 
-@pytest.mark.parametrize("check", [str.isdigit, bool, lambda value, strict=True: True, max])
+@pytest.mark.parametrize(
+    "check",
+    [str.isdigit, bool, lambda value, strict=True: True, max],
+    ids=["a method", "a type", "a default", "a builtin"],
+)
 def test_callables_that_take_it_are_taken(scripted, check):
     """Built in or not, with further parameters that have a default."""
     assert best_of_n(scripted("a"), n=2, verifier=check).strategy.verifier is not None

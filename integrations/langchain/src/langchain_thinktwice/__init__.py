@@ -13,8 +13,8 @@ from langchain_thinktwice.wrap import best_of_n, vote, with_strategy
 from thinktwice.lazy import names_of
 
 if TYPE_CHECKING:
-    from langchain_thinktwice.caching import SampleKeyedCache
     from langchain_thinktwice.chat_model import StrategyChatModel
+    from langchain_thinktwice.diversity.caching import SampleKeyedCache
     from langchain_thinktwice.middleware import (
         ActionCheck,
         BudgetMiddleware,
@@ -49,7 +49,7 @@ __getattr__ = names_of(
     {
         "ActionCheck": "middleware",
         "BudgetMiddleware": "middleware",
-        "SampleKeyedCache": "caching",
+        "SampleKeyedCache": "diversity.caching",
         "StepMessage": "middleware",
         "StrategyChatModel": "chat_model",
         "StrategyMiddleware": "middleware",

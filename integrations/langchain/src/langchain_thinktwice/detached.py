@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.runnables.config import var_child_runnable_config
 
-from langchain_thinktwice.accounting import books_here
+from langchain_thinktwice.accounting.booking import books_here
 
 if TYPE_CHECKING:
     from collections.abc import Generator

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 
-from langchain_thinktwice.logprobs import NO_LOGPROBS, Logprobs, logprobs
+from langchain_thinktwice.accounting.logprobs import NO_LOGPROBS, Logprobs, logprobs
 from thinktwice.answers import canonical_json, default_key, fold, text_in, with_text
 from thinktwice.sample import finish_meaning
 

@@ -8,7 +8,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import Runnable
 
 from langchain_thinktwice.prompting import check_revisable
-from langchain_thinktwice.shadowed import wrapped
+from langchain_thinktwice.shadow.runnable import wrapped
 from langchain_thinktwice.tree import units
 from langchain_thinktwice.verifiers import RunnableSampler, as_verifier
 from thinktwice.strategies.critique_repair import CritiqueRepair

@@ -18,10 +18,10 @@ from pydantic import ConfigDict, Field, PrivateAttr
 
 from langchain_thinktwice import config as configs
 from langchain_thinktwice.composite import Composite
-from langchain_thinktwice.diversity import accepting_options, warn_of_sameness
-from langchain_thinktwice.graphs import as_sample, paid_once, unstreamed
+from langchain_thinktwice.diversity.native import AsyncChoices, BlockingChoices, check_native
+from langchain_thinktwice.diversity.options import accepting_options, warn_of_sameness
+from langchain_thinktwice.graphs.sampling import as_sample, paid_once, unstreamed
 from langchain_thinktwice.messages import annotated, as_chunk
-from langchain_thinktwice.native import AsyncChoices, BlockingChoices, check_native
 from langchain_thinktwice.progress import watcher
 from langchain_thinktwice.prompting import RunnablePrompting
 from langchain_thinktwice.safety import refuse_side_effects

@@ -12,14 +12,14 @@ from langchain_core.runnables import Runnable, RunnableConfig, ensure_config
 from langchain_core.runnables.config import patch_config, set_config_context
 from langchain_core.runnables.utils import Input, Output, coro_with_context
 
-from langchain_thinktwice.accounting import Bookkeeper, books_here
-from langchain_thinktwice.diversity import (
+from langchain_thinktwice.accounting.booking import Bookkeeper, books_here
+from langchain_thinktwice.diversity.dropped import watched
+from langchain_thinktwice.diversity.options import (
     OPTIONS,
     accepting_options,
     configurable_in,
     options_in,
 )
-from langchain_thinktwice.dropped import watched
 from langchain_thinktwice.messages import Reading, message_in, read_message
 from langchain_thinktwice.tracing import emitted
 from langchain_thinktwice.tree import unit_of
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from langchain_core.callbacks import BaseCallbackManager
 
-    from langchain_thinktwice.usage import Reply
+    from langchain_thinktwice.accounting.usage import Reply
     from thinktwice.history import History
     from thinktwice.protocols import Options
     from thinktwice.scope import Scope

@@ -16,7 +16,7 @@ from typing import (
 )
 
 from langchain_thinktwice.settings import Counting, Launching, Settings, WithResult
-from langchain_thinktwice.shadowed import wrapped
+from langchain_thinktwice.shadow.runnable import wrapped
 from langchain_thinktwice.verifiers import as_verifier
 from thinktwice import BestOfN, Settled, UsageError, Vote
 from thinktwice.answers import awaited_key

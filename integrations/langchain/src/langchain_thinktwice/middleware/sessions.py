@@ -13,7 +13,7 @@ from langchain_core.runnables.config import patch_config, var_child_runnable_con
 from langchain_core.tracers.context import register_configure_hook
 from langgraph.errors import GraphBubbleUp
 
-from langchain_thinktwice.accounting import books_here
+from langchain_thinktwice.accounting.booking import books_here
 from langchain_thinktwice.samples import keep_books_of_each, manager_of
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from langchain_core.runnables import RunnableConfig
 
-    from langchain_thinktwice.accounting import Bookkeeper
+    from langchain_thinktwice.accounting.booking import Bookkeeper
     from thinktwice.scope import Scope
     from thinktwice.session import Session
 

@@ -11,7 +11,7 @@ from langchain.agents.middleware.types import ContextT, ResponseT
 from langchain_core.messages import AnyMessage
 from langchain_core.runnables import Runnable, RunnableConfig
 
-from langchain_thinktwice.diversity import options_in
+from langchain_thinktwice.diversity.options import options_in
 from langchain_thinktwice.messages import annotated
 from langchain_thinktwice.middleware.actions import (
     StepKey,

@@ -13,7 +13,14 @@ from langchain_core.runnables import Runnable, RunnableConfig, RunnableSerializa
 from langchain_core.runnables.utils import Input, Output
 from pydantic import ConfigDict, PrivateAttr
 
-from langchain_thinktwice.checkpoints import Memory, Thread, acopied, copied, memories, own_id
+from langchain_thinktwice.graphs.checkpoints import (
+    Memory,
+    Thread,
+    acopied,
+    copied,
+    memories,
+    own_id,
+)
 from langchain_thinktwice.tree import walk
 from thinktwice import UsageError
 from thinktwice.remarks import tell_once

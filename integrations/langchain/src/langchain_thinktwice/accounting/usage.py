@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from langchain_core.messages import AIMessage
 from langchain_core.outputs import ChatGeneration
 
-from langchain_thinktwice.logprobs import logprobs
+from langchain_thinktwice.accounting.logprobs import logprobs
 from langchain_thinktwice.messages import Reading, finish_reason, read_message
 from thinktwice import Usage
 

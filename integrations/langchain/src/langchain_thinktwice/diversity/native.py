@@ -11,9 +11,9 @@ from langchain_core.runnables import RunnableBinding
 from langchain_core.runnables.configurable import RunnableConfigurableFields
 from langchain_core.runnables.utils import Input, Output
 
+from langchain_thinktwice.accounting.usage import read_reply
 from langchain_thinktwice.samples import AsyncDrawing, BlockingDrawing, completion
 from langchain_thinktwice.tree import replaced, unit_of, walk
-from langchain_thinktwice.usage import read_reply
 from thinktwice import Completion, UsageError
 from thinktwice.errors import http_status
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.callbacks import BaseCallbackHandler
 
-from langchain_thinktwice.accounting import asked
+from langchain_thinktwice.accounting.booking import asked
+from langchain_thinktwice.accounting.usage import read_reply
 from langchain_thinktwice.composite import is_composite
-from langchain_thinktwice.usage import read_reply
 from thinktwice import Usage
 from thinktwice.entry import ZERO, Entry, Total
 from thinktwice.shadow import Spend
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from langchain_core.outputs import LLMResult
 
-    from langchain_thinktwice.usage import Reply
+    from langchain_thinktwice.accounting.usage import Reply
     from thinktwice.protocols import PriceSource
 
 

@@ -16,14 +16,14 @@ from langchain_core.utils.utils import LC_ID_PREFIX
 from pydantic import Field, PrivateAttr
 
 from langchain_thinktwice import config as configs
-from langchain_thinktwice.answering import Counted, check_chat, message_of
+from langchain_thinktwice.chat_model.answering import Counted, check_chat, message_of
+from langchain_thinktwice.chat_model.rebinding import ParsedKey, parser_of, rebound
+from langchain_thinktwice.chat_model.relaying import below, beside
+from langchain_thinktwice.chat_model.whole import WholeAnswers, config_now, uncalled
 from langchain_thinktwice.composite import MODEL_TYPE, Composite
 from langchain_thinktwice.detached import detached
-from langchain_thinktwice.rebinding import ParsedKey, parser_of, rebound
-from langchain_thinktwice.relaying import below, beside
-from langchain_thinktwice.shadowed import wrapped
+from langchain_thinktwice.shadow.runnable import wrapped
 from langchain_thinktwice.tracing import emitters, inside, llm_spans
-from langchain_thinktwice.whole import WholeAnswers, config_now, uncalled
 from langchain_thinktwice.wrap import with_key
 from thinktwice import Strategy, UsageError
 from thinktwice.limiter import DEFAULT_CONCURRENCY

@@ -11,7 +11,7 @@ from langchain_core.callbacks import BaseCallbackManager
 from langchain_core.messages import AIMessageChunk, BaseMessageChunk, message_chunk_to_message
 from langchain_core.runnables import RunnableConfig, ensure_config
 
-from langchain_thinktwice.meter import Meter
+from langchain_thinktwice.accounting.meter import Meter
 from langchain_thinktwice.samples import completion
 from thinktwice import Sample
 

@@ -12,7 +12,7 @@ from langchain_core.runnables import Runnable, RunnableConfig, RunnableSerializa
 from langchain_core.runnables.utils import Input, Output
 from pydantic import ConfigDict
 
-from langchain_thinktwice.caching import SampleKeyedCache
+from langchain_thinktwice.diversity.caching import SampleKeyedCache
 from langchain_thinktwice.tree import replaced, unit_of, units, walk
 from thinktwice import UsageError
 from thinktwice.errors import ThinktwiceWarning

@@ -15,8 +15,8 @@ from langchain_core.runnables.utils import Input, Output
 
 from langchain_thinktwice import config as configs
 from langchain_thinktwice.detached import detached
-from langchain_thinktwice.followed import Followed, akeeping, astreaming, keeping, streaming
 from langchain_thinktwice.runnable import StrategyRunnable
+from langchain_thinktwice.shadow.followed import Followed, akeeping, astreaming, keeping, streaming
 from langchain_thinktwice.tracing import inside
 from thinktwice import solve
 from thinktwice.instrumentation import hidden

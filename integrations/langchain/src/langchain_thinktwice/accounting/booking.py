@@ -10,9 +10,9 @@ import sys
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, cast
 
+from langchain_thinktwice.accounting.usage import read_reply
 from langchain_thinktwice.composite import is_composite
 from langchain_thinktwice.tracing import Unfinished
-from langchain_thinktwice.usage import read_reply
 from thinktwice import BudgetExceeded, RunError
 from thinktwice.booking import current_booking
 from thinktwice.scope import current_scope
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from langchain_core.outputs import LLMResult
 
-    from langchain_thinktwice.usage import Reply
+    from langchain_thinktwice.accounting.usage import Reply
     from thinktwice.booking import Booking
     from thinktwice.budget import Limit
     from thinktwice.scope import Scope

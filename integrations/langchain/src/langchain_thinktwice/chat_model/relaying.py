@@ -12,8 +12,8 @@ from langchain_core.callbacks import (
     CallbackManager,
 )
 
-from langchain_thinktwice.accounting import Bookkeeper
-from langchain_thinktwice.meter import Meter
+from langchain_thinktwice.accounting.booking import Bookkeeper
+from langchain_thinktwice.accounting.meter import Meter
 from langchain_thinktwice.progress import hears
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""Whole graphs of LangGraph as samples."""
