@@ -75,8 +75,9 @@ class Choices(Generic[P, T]):
         try:
             completions = await self._several(joint, n)
         finally:
+            known = not source.leaf or any(each.usage is not None for each in completions)
             for seat, choice in zip(waiting, completions[1:], strict=False):
-                seat.take(choice)
+                seat.take(choice, counted=known)
             for seat in waiting[len(completions[1:]) :]:
                 seat.leave()
         if not completions:
@@ -136,12 +137,14 @@ class Seat(Generic[P, T]):
 
     Attributes:
         sends: It is the draw that makes the request; the others only wait.
+        counted: The tokens of its choice are in the books of that draw.
     """
 
     def __init__(self, joint: Joint[P, T]) -> None:
         """Take it."""
         self._joint = joint
         self._choice: asyncio.Future[Completion[T] | None] | None = None
+        self.counted = False
         joint.seats.append(self)
         self.sends = joint.seats[0] is self
         if not self.sends:
@@ -176,8 +179,9 @@ class Seat(Generic[P, T]):
             for seat in self._joint.seats[1:]:
                 seat.leave()
 
-    def take(self, choice: Completion[T]) -> None:
+    def take(self, choice: Completion[T], *, counted: bool) -> None:
         """There is one for this draw."""
+        self.counted = counted
         self._set(choice)
 
     def leave(self) -> None:

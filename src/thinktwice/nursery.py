@@ -73,3 +73,13 @@ class Nursery:
                 interrupted = error  # they have had their cancel: go on waiting, then pass it on
         if interrupted is not None:
             raise interrupted
+
+
+def recalled() -> bool:
+    """Whether the running task was cancelled, and not something inside that it waited for."""
+    task = asyncio.current_task()
+    if task is None or (task.cancelling() and Nursery.recalled(task)):
+        return True
+    while task.uncancel():  # it cancelled itself: go on without
+        pass
+    return False

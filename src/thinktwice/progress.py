@@ -72,7 +72,7 @@ Watcher: TypeAlias = Callable[[Progress], Awaitable[object] | object]
 """Told of each; what it returns is awaited if it can be. The run goes on when it has returned."""
 
 
-class State(Protocol):
+class Watched(Protocol):
     """What is told of a run each time."""
 
     id: str
@@ -98,7 +98,7 @@ class Report:
         self._watcher = watcher
         self._strategy = strategy
 
-    async def of_sample(self, state: State, sample: Sample[object], group: int) -> bool:
+    async def of_sample(self, state: Watched, sample: Sample[object], group: int) -> bool:
         """A draw finished.
 
         Returns:
@@ -117,7 +117,7 @@ class Report:
             cost=_dollars(sample.cost),
         )
 
-    async def of_verdict(self, state: State, verdict: Verdict) -> None:
+    async def of_verdict(self, state: Watched, verdict: Verdict) -> None:
         """A verifier has judged."""
         if self._watcher is not None:
             await self._tell(
@@ -130,7 +130,7 @@ class Report:
                 score=verdict.score,
             )
 
-    async def of_decision(self, state: State, result: Result[object], group: int | None) -> None:
+    async def of_decision(self, state: Watched, result: Result[object], group: int | None) -> None:
         """The run is over."""
         if self._watcher is not None:
             total, winner, by = result.ledger.total, result.winner, result.stopped_by
@@ -146,7 +146,7 @@ class Report:
                 cost=_dollars(total.cost),
             )
 
-    async def _tell(self, watcher: Watcher, state: State, kind: Kind, **facts: Any) -> bool:
+    async def _tell(self, watcher: Watcher, state: Watched, kind: Kind, **facts: Any) -> bool:
         progress = Progress(
             kind=kind,
             run=state.id,

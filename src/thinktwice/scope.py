@@ -275,9 +275,13 @@ class Scope:
             for lease in leases:
                 lease.wake()
 
-    def join(self) -> None:
-        """Its answer came in the request of another draw: it is a call that took nothing more."""
-        self._joined = True
+    def join(self, *, counted: bool) -> None:
+        """Its answer came in the request of another draw.
+
+        Args:
+            counted: It is a call that took nothing more; else nobody knows what it took.
+        """
+        self._joined = counted
         self.set_apart()
 
     def set_apart(self) -> None:

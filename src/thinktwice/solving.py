@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 from thinktwice import remarks, telemetry
 from thinktwice.budget import DEFAULT_SECONDS, Budget, Limit
-from thinktwice.drawing import Setting
 from thinktwice.errors import AllSamplesFailed, BudgetExceeded, UsageError, attach
 from thinktwice.limiter import DEFAULT_CONCURRENCY, Limiter
 from thinktwice.pricing import default_prices, load_list_prices
@@ -18,6 +17,7 @@ from thinktwice.run import Run
 from thinktwice.sampling import as_sources
 from thinktwice.scope import current_scope
 from thinktwice.shadow import answered
+from thinktwice.state import Setting
 from thinktwice.stop import AtMost
 from thinktwice.strategy import Strategy
 from thinktwice.threads import in_thread, run_sync

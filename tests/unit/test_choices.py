@@ -313,3 +313,15 @@ def test_choices_of_cached_requests_are_different_samples():
     result = solved(Cached(), full(4))
     assert all(sample.cached for sample in result.samples)
     assert result.warnings == ()
+
+
+def test_usage_that_nobody_counts_is_charged_to_a_cap():
+    """By what each draw holds, and not by the text of one."""
+
+    class Silent(Provider):
+        async def many(self, prompt, n, /, *, options):
+            made = await super().many(prompt, n, options=options)
+            return [Completion(value=each.value) for each in made]
+
+    result = solved(Silent(), full(4), budget=Budget(tokens=1000))
+    assert result.ledger.remaining["tokens"] <= 1000 - 3 * CHOICE
