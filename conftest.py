@@ -8,8 +8,9 @@ import inspect
 import ipaddress
 import os
 import sys
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
@@ -18,7 +19,7 @@ from sybil.evaluators.python import pad
 from sybil.parsers.markdown import CodeBlockParser, SkipParser
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import AsyncGenerator, Iterable
 
     from sybil import Document, Example, Region
 
@@ -43,6 +44,37 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("no recorded samples: set THINKTWICE_DATA to the folder that holds them")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _own_http_clients(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the async clients that `ChatOpenAI` caches by URL for a test, and not for the process.
+
+    A later server may get the port of an earlier one, and with it a client of a loop that is
+    closed; and a client that falls out of the cache is closed on whatever loop runs then.
+    """
+    module = sys.modules.get("langchain_openai.chat_models._client_utils")
+    cached = getattr(module, "_cached_async_httpx_client", None)
+    if cached is None:  # not imported, or of a version that caches none
+        return
+    is_async = "anyio_backend" in request.fixturenames
+    clients: list[Any] = request.getfixturevalue("_clients_to_close") if is_async else []
+
+    @lru_cache
+    def kept(*settings: object) -> object:
+        clients.append(cached.__wrapped__(*settings))
+        return clients[-1]
+
+    monkeypatch.setattr(module, cached.__name__, kept)
+
+
+@pytest.fixture
+async def _clients_to_close() -> AsyncGenerator[list[Any]]:
+    """What is closed on the loop of a test, which ends after it."""
+    clients: list[Any] = []
+    yield clients
+    for client in clients:
+        await client.aclose()
 
 
 def _is_loopback(host: object) -> bool:

@@ -17,7 +17,6 @@ from langchain_core.output_parsers import StrOutputParser
 from langchain_core.outputs import Generation, LLMResult
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import RunnableLambda, RunnableParallel
-from langchain_tests.integration_tests import AsyncCacheTestSuite, SyncCacheTestSuite
 from langchain_thinktwice import RunnableSampler, best_of_n, critique_repair, vote
 from langchain_thinktwice.diversity.caching import SampleKeyedCache
 
@@ -48,22 +47,6 @@ def all_of(runnable, n=4, **settings):
 def texts(answer) -> list[str]:
     """Of the samples, in order of their index."""
     return [getattr(s.value, "text", s.value) for s in answer["result"].samples]
-
-
-class TestSyncSuite(SyncCacheTestSuite):
-    """LangChain's own tests of a cache."""
-
-    @pytest.fixture
-    def cache(self) -> BaseCache:
-        return SampleKeyedCache(InMemoryCache())
-
-
-class TestAsyncSuite(AsyncCacheTestSuite):
-    """The same of its async methods."""
-
-    @pytest.fixture
-    def cache(self) -> BaseCache:
-        return SampleKeyedCache(InMemoryCache())
 
 
 async def test_the_same_samples_again(scripted, call, cache):

@@ -25,13 +25,19 @@ def drawing(runnable, n, **settings):
     return vote(runnable, n=n, stop=AtMost(n), prefer="latency", **settings)
 
 
+@pytest.fixture
 def threads_of_ours():
-    """Those that calls are made on."""
-    return [each for each in threading.enumerate() if each.name.startswith("thinktwice")]
+    """Those that calls are made on, without those that were there before the test."""
+    before = set(threading.enumerate())
+    return lambda: [
+        each
+        for each in threading.enumerate()
+        if each.name.startswith("thinktwice") and each not in before
+    ]
 
 
 async def until(condition):
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - it is about threads
             await asyncio.sleep(0.01)
 
@@ -62,7 +68,7 @@ async def test_no_request_starves_behind_a_shared_limiter(scripted):
     assert model.most_in_flight == 16
 
 
-async def test_a_blocking_batch_leaves_no_thread(scripted):
+async def test_a_blocking_batch_leaves_no_thread(scripted, threads_of_ours):
     """64 inputs of 8 samples; calls run on threads of their own, which end with them."""
     model = scripted(lambda request: request["text"])
     given = [str(i) for i in range(64)]
@@ -72,19 +78,20 @@ async def test_a_blocking_batch_leaves_no_thread(scripted):
     await until(lambda: not threads_of_ours())
 
 
-async def test_abandoned_calls_end_by_themselves(scripted):
+async def test_abandoned_calls_end_by_themselves(scripted, threads_of_ours):
     """Their threads are there until the longest call has ended, and not after."""
     ended, decided = threading.Event(), threading.Event()
 
     def reply(request):
         if request["index"] == 2:
-            decided.wait(10)
+            decided.wait(60)
             ended.set()
         return "a"
 
     chain = vote(scripted(reply), n=3, prefer="latency")
     assert (await asyncio.to_thread(chain.invoke, "?")).text == "a"
-    assert len(threads_of_ours()) == 1
+    await until(lambda: len(threads_of_ours()) == 1)
+    assert not ended.is_set()
     decided.set()
     await until(lambda: not threads_of_ours())
     assert ended.is_set()

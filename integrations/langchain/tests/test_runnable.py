@@ -138,6 +138,13 @@ def test_mistakes_are_found_when_it_is_made(chain, settings, named):
     assert raised.value.parameter == named
 
 
+def test_a_setting_of_the_model_stays_secret(chain):
+    """It is named, and its value is not shown."""
+    with pytest.raises(UsageError, match="api_key=") as raised:
+        vote(chain, api_key="sk-1234")
+    assert "sk-1234" not in str(raised.value)
+
+
 def test_a_key_over_the_strategys_own(chain):
     """`key=` of `with_strategy` replaces it."""
     assert with_strategy(chain, Vote(2, key="text"), key="number").strategy == Vote(2, key="number")

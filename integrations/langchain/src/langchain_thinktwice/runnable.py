@@ -281,7 +281,7 @@ def _check_settings(fields: Mapping[str, Any]) -> None:
     for name in fields:
         if name not in known:
             remedy = f"there is no such setting, only {', '.join(sorted(known - {'bound'}))}"
-            raise UsageError(name, fields[name], remedy)
+            raise UsageError(name, type(fields[name]), remedy)  # it may be a key for the model
     for name, kind in (("budget", Budget), ("limiter", Limiter)):
         if not isinstance(fields.get(name), kind | None):
             raise UsageError(name, fields[name], f"give a {kind.__name__}")
