@@ -1,4 +1,4 @@
-"""A clerk at the order desk, as a chat model: knows the right next action, and slips now and then.
+"""Part of `agent.py`: a clerk as a chat model, who knows the right next action, and slips at times.
 
 It is scripted. A slip is a wrong tool, a wrong argument, an order of the wrong sum, or an answer
 before there is an order. Slips are independent from draw to draw, unless some of them are `shared`.

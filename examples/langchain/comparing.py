@@ -1,4 +1,4 @@
-"""What the recipes beside this file share: asking all questions in several ways, and the table."""
+"""Part of `rag.py`, `structured_extraction.py` and `migrating.py`: asking all, and the table."""
 
 from __future__ import annotations
 

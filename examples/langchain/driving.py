@@ -1,4 +1,4 @@
-"""Sends `service.py` requests of all its tenants, and tells what became of them."""
+"""Part of `service.py --demo`: sends requests of all tenants, and tells what became of them."""
 
 from __future__ import annotations
 

@@ -113,7 +113,8 @@ async def serve(orders: Sequence[str]) -> InMemorySaver:
         chosen = await best.ainvoke({"order": order}, CUSTOMER)
         # The samples ran on copies of the thread. `sums` adds up: it gets what is new alone.
         known = (await graph.aget_state(CUSTOMER)).values.get("sums", [])
-        await graph.aupdate_state(CUSTOMER, {**chosen, "sums": chosen["sums"][len(known) :]})
+        state = {**chosen, "sums": chosen["sums"][len(known) :]}
+        await graph.aupdate_state(CUSTOMER, state, as_node="check")  # which is the last of a run
     return saver
 
 

@@ -1,4 +1,4 @@
-"""An order desk: the tools of its agent, what the house allows, and the tasks of its customers."""
+"""Part of `agent.py`: the tools of an order desk, the rules of the house, and customers' tasks."""
 
 from __future__ import annotations
 

@@ -15,10 +15,13 @@ import argparse
 import asyncio
 import json
 import logging
+import signal
+import socket
 import threading
 import time
 import warnings
 from contextlib import asynccontextmanager, contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import uvicorn
@@ -33,7 +36,7 @@ from openai import APIError
 from pydantic import BaseModel
 from rich.console import Console
 from starlette.requests import ClientDisconnect
-from tenants import Tenant, bill_of, charged, reason_of, trace_tenants
+from tenants import Tenant, balance_of, bill_of, charged, reason_of, trace_tenants
 
 from thinktwice import Budget, BudgetExceeded, Limiter, Price, RunError, Vote
 from thinktwice.errors import ThinktwiceWarning
@@ -137,9 +140,7 @@ async def stream(asked: Question, request: Request, tenant: Paying) -> Response:
 @router.get("/usage")
 async def usage(tenant: Paying) -> dict[str, Any]:
     """What the day has cost so far, and what is left of it."""
-    ledger = tenant.ledger()
-    left = {kind: float(amount) for kind, amount in ledger.remaining.items()}
-    return {**bill_of(ledger), "remaining": left, "resets_in": tenant.wait}
+    return {**bill_of(tenant.ledger()), **balance_of(tenant), "resets_in": tenant.wait}
 
 
 def given(asked: Question) -> dict[str, Any]:
@@ -221,15 +222,22 @@ async def streamed(
 @contextmanager
 def serving(app: FastAPI, port: int = 0) -> Generator[str]:
     """Serve from a thread, and wait for its end; the URL."""
-    config = uvicorn.Config(app, port=port, log_level="warning", timeout_graceful_shutdown=5)
+    try:
+        listening = socket.create_server(("127.0.0.1", port))
+    except OSError as error:
+        raise SystemExit(
+            f"port {port}: {os.strerror(error.errno or 0)}; give another by --port"
+        ) from None
+    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=5)
     server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, name="service", daemon=True)
+    run = partial(server.run, sockets=[listening])
+    thread = threading.Thread(target=run, name="service", daemon=True)
+    url = f"http://127.0.0.1:{listening.getsockname()[1]}"
     thread.start()
     while not server.started and thread.is_alive():
         time.sleep(0.01)
     try:
-        [listening] = server.servers[0].sockets
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        yield url
     finally:
         server.should_exit = True
         thread.join()
@@ -253,7 +261,9 @@ def demo(requests: int) -> None:
         sent = len(upstream.log)
     console = Console()
     console.width = max(console.width, WIDTH)
-    console.print(f"{requests} requests of each tenant; {sent} calls reached the model's API")
+    billed = sum(tally.calls for tally in tallies.values())
+    said = f"{requests} requests of each tenant; {billed} calls billed, {sent} of them arrived"
+    console.print(said)
     console.print(table_of(tenants, tallies, spans))
 
 
@@ -269,6 +279,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if chosen.demo:
         demo(chosen.requests)
         return
+    for each in (signal.SIGINT, signal.SIGTERM):  # a container is stopped by the latter
+        signal.signal(each, signal.default_int_handler)
     with (
         ArithmeticServer.in_thread() as upstream,
         serving(create_app(upstream.url, made_up()), chosen.port) as url,

@@ -1,4 +1,4 @@
-"""The tenants of `service.py`: their budgets, their bills, and which spans are theirs."""
+"""Part of `service.py`, the tenants: their budgets, their bills, and which spans are theirs."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from decimal import Decimal
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -84,6 +85,24 @@ def bill_of(ledger: Ledger) -> dict[str, Any]:
         "cost": None if total.cost is None else float(total.cost),
         "seconds": round(ledger.seconds, 3),
     }
+
+
+def balance_of(tenant: Tenant) -> dict[str, Any]:
+    """What is left of the day, and what is held of it besides what the bill says was spent.
+
+    Held is what calls in flight may still take, and what was charged for calls that nobody counted,
+    as they were recalled. Bill, held and remaining add up to the cap.
+    """
+    ledger, allowed = tenant.ledger(), tenant.day
+    remaining, total = ledger.remaining, ledger.total
+    caps = {"calls": allowed.calls, "tokens": allowed.tokens, "cost": allowed.money}
+    spent = {"calls": total.calls, "tokens": total.usage.total_tokens, "cost": total.cost}
+    held = {
+        kind: max(0.0, float(cap - (spent[kind] or 0) - Decimal(remaining[kind])))
+        for kind, cap in caps.items()
+        if cap is not None
+    }
+    return {"remaining": {kind: float(left) for kind, left in remaining.items()}, "held": held}
 
 
 def reason_of(error: Exception, tenant: Tenant) -> tuple[int, str]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import ROUND_DOWN, Context, Decimal, InvalidOperation
-from typing import TYPE_CHECKING, Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeVar, runtime_checkable
 
 from thinktwice.errors import UsageError
 
@@ -155,9 +155,25 @@ class Limit:
         spent = f"{self.spent} spent{held}{apart}{over}"
         return f"budget of {self.allowed} {_UNIT[self.kind]} used up ({spent})"
 
+    def as_it_ended(self) -> Limit:
+        """With what was spent once all calls that were in flight then had ended."""
+        if self.kind == "seconds" or self.apart or not isinstance(self.owner, _Owner):
+            return self
+        now = self.owner.limit(self.kind)
+        return replace(self, spent=now.spent, uncounted=now.uncounted)
+
     def __reduce__(self) -> tuple[Callable[..., Limit], tuple[object, ...]]:
         """Pickle without the owner, which is bound to a process."""
         return _limit, (self.kind, *(getattr(self, each) for each in _AMOUNTS))
+
+
+@runtime_checkable
+class _Owner(Protocol):
+    """Who keeps the books of a cap."""
+
+    def limit(self, kind: Kind, overrun: Decimal | float = 0) -> Limit:
+        """The cap as it stands."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)

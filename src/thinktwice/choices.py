@@ -94,7 +94,7 @@ class Choices(Generic[P, T]):
             except BudgetExceeded:
                 n //= 2
                 continue
-            if len(completions) == 1:
+            if len(completions) == 1 and not source.history.single:  # else it has been said
                 source.history.single = True
                 self._warn(IGNORED)
             return completions

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from statistics import fmean, quantiles
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, cast
 
-from thinktwice.errors import UsageError, is_number
+from thinktwice.errors import TypeOf, UsageError, is_number
 from thinktwice.result import Result
 from thinktwice.sample import Sample
 
@@ -239,7 +239,7 @@ def _by_variant(
             hash(answer)
         except TypeError as error:
             remedy = "answers must be hashable: give their keys"
-            raise UsageError("results", type(answer), remedy) from error
+            raise UsageError("results", TypeOf(answer), remedy) from error
         if answer is not None:
             answers.setdefault(variant, []).append(cast("Hashable", answer))
     return answers
@@ -252,15 +252,15 @@ def _answers(
         for variant, each in question.items():
             if isinstance(each, str | bytes | Mapping) or not isinstance(each, Iterable):
                 remedy = "give a list of answers for each variant"
-                raise UsageError("results", type(each), remedy)
+                raise UsageError("results", TypeOf(each), remedy)
             yield from ((variant, answer) for answer in each)
         return
     samples = question.samples if isinstance(question, Result) else question
     if not isinstance(samples, Iterable):
-        raise UsageError("results", type(samples), _ACCEPTED)
+        raise UsageError("results", TypeOf(samples), _ACCEPTED)
     for sample in samples:
         if not isinstance(sample, Sample):
-            raise UsageError("results", type(sample), _ACCEPTED)
+            raise UsageError("results", TypeOf(sample), _ACCEPTED)
         answer = None if sample.error is not None else sample.answer
         yield (sample.variant if by is None else by(sample)), answer
 

@@ -11,6 +11,8 @@ from thinktwice.sample import NO_USAGE, Usage
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from thinktwice.lease import Sums
+
 Role = Literal["sample", "verify", "critique", "repair", "tool", "classify"]
 """What a call is for; "tool" is a check that runs something of its own."""
 
@@ -102,7 +104,7 @@ class Total:
             calls=len(called),
             tools=len(kept) - len(called),
             usage=usage,
-            cost=sum(costs, ZERO) if costs or not called else None,
+            cost=_known(costs, len(called) - len(costs)),
             unpriced=len(called) - len(costs),
             seconds=sum(entry.seconds for entry in kept),
             queued=sum((entry.queued for entry in kept), 0.0),
@@ -111,15 +113,22 @@ class Total:
     def __add__(self, other: Total) -> Total:
         """The sum of both."""
         costs = [cost for cost in (self.cost, other.cost) if cost is not None]
+        unpriced = self.unpriced + other.unpriced
         return Total(
             calls=self.calls + other.calls,
             tools=self.tools + other.tools,
             usage=self.usage + other.usage,
-            cost=sum(costs, ZERO) if costs else None,
-            unpriced=self.unpriced + other.unpriced,
+            cost=_known(costs, unpriced),
+            unpriced=unpriced,
             seconds=self.seconds + other.seconds,
             queued=self.queued + other.queued,
         )
+
+
+def _known(costs: Iterable[Decimal], unpriced: int) -> Decimal | None:
+    """A sum of costs; None where others have no price and these are nothing, such as refusals."""
+    known = sum(costs, ZERO)
+    return known if known or not unpriced else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,28 +137,55 @@ class Spent:
 
     Attributes:
         calls: Of models.
-        input_tokens: As far as known.
-        output_tokens: As far as known.
+        input_tokens: As far as known; None when none are.
+        output_tokens: As far as known; None when none are.
         cost: USD as far as known; None when none is.
-        unpriced: Calls without a known price.
+        unpriced: Calls of unknown cost: without a price, or recalled before anybody counted them.
         seconds: On its clock.
         uncounted_tokens: What calls of unknown size were charged on top.
         uncounted_cost: What calls of unknown price were charged on top, in USD.
     """
 
     calls: int = 0
-    input_tokens: int = 0
-    output_tokens: int = 0
+    input_tokens: int | None = 0
+    output_tokens: int | None = 0
     cost: Decimal | None = ZERO
     unpriced: int = 0
     seconds: float = 0.0
     uncounted_tokens: int = 0
     uncounted_cost: Decimal = ZERO
 
+    @classmethod
+    def of(cls, total: Total, *, seconds: float, uncounted: Sums) -> Spent:
+        """What a ledger says."""
+        nothing = 0 if total.usage == NO_USAGE else None  # as there was no call, or it was refused
+        read, written = total.usage.input_tokens, total.usage.output_tokens
+        return cls(
+            calls=total.calls,
+            input_tokens=nothing if read is None else read,
+            output_tokens=nothing if written is None else written,
+            cost=total.cost,
+            unpriced=total.unpriced,
+            seconds=seconds,
+            uncounted_tokens=uncounted.tokens,
+            uncounted_cost=uncounted.cost,
+        )
+
     @property
-    def tokens(self) -> int:
-        """Input and output tokens, as far as known."""
-        return self.input_tokens + self.output_tokens
+    def total(self) -> Total:
+        """As a sum of entries, to add to others."""
+        usage = Usage(input_tokens=self.input_tokens, output_tokens=self.output_tokens)
+        return Total(
+            calls=self.calls,
+            usage=usage if self.calls else NO_USAGE,
+            cost=self.cost,
+            unpriced=self.unpriced,
+        )
+
+    @property
+    def tokens(self) -> int | None:
+        """Input and output tokens, as far as known; None when none are."""
+        return self.total.usage.total_tokens if self.calls else 0
 
     def as_dict(self) -> dict[str, int | float | None]:
         """Fit for JSON; what nobody counted is left out where there is none."""

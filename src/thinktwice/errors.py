@@ -55,7 +55,8 @@ class UsageError(ThinktwiceError, ValueError):
 
         Args:
             parameter: Name of the parameter, as the caller wrote it.
-            value: The value seen; shown by its repr, shortened.
+            value: The value seen; shown by its repr, shortened; its `TypeOf` where it is
+                content or secret.
             remedy: What to do instead, as a sentence without a full stop.
         """
         self.parameter = parameter
@@ -66,6 +67,25 @@ class UsageError(ThinktwiceError, ValueError):
     def __reduce__(self) -> tuple[type[UsageError], tuple[str, str, str]]:
         """Pickle by repr: the value itself may not be picklable."""
         return type(self), (self.parameter, _short(self.value), self.remedy)
+
+
+class TypeOf:
+    """In a `UsageError`, the type of a value that is not to be shown: it may be content, or secret.
+
+    Attributes:
+        type: The type.
+    """
+
+    def __init__(self, value: object) -> None:
+        """Take the type of a value."""
+        self.type = type(value)
+
+    def __repr__(self) -> str:
+        """As one says it: "a str", "an int"; None, of which there is one alone, as it is."""
+        if self.type is type(None):
+            return "None"
+        name = self.type.__name__
+        return f"{'an' if name[0] in 'AEIOaeiou' else 'a'} {name}"
 
 
 class RunError(ThinktwiceError, RuntimeError):

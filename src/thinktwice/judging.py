@@ -10,7 +10,7 @@ from thinktwice import telemetry
 from thinktwice.account import now
 from thinktwice.calls import complete
 from thinktwice.entry import ZERO, Entry
-from thinktwice.errors import UsageError, status_of
+from thinktwice.errors import TypeOf, UsageError, status_of
 from thinktwice.nursery import recalled
 from thinktwice.sample import NO_USAGE, Verdict
 from thinktwice.scope import entered
@@ -108,5 +108,5 @@ class Judging(State[P, T]):
 def _checked(verdict: object) -> Verdict:
     """What a verifier must return."""
     if not isinstance(verdict, Verdict):
-        raise UsageError("verifier", type(verdict), "return a Verdict, or wrap it by as_verifier")
+        raise UsageError("verifier", TypeOf(verdict), "return a Verdict, or wrap it by as_verifier")
     return verdict

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Generic, Literal, TypeVar, get_args
 
-from thinktwice.errors import UsageError
+from thinktwice.errors import TypeOf, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
@@ -235,7 +235,7 @@ def sound(usage: object) -> Usage:
         UsageError: It is no `Usage`, or a count is no whole number.
     """
     if not isinstance(usage, Usage):
-        raise UsageError("usage", type(usage), "give a Usage(input_tokens=, output_tokens=, ...)")
+        raise UsageError("usage", TypeOf(usage), "give a Usage(input_tokens=, output_tokens=, ...)")
     if usage.source not in _TRUST:
         raise UsageError("usage", usage.source, f"give a source of {', '.join(_TRUST)}")
     for name in _COUNTS:

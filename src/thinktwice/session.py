@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import threading
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -28,8 +28,9 @@ from thinktwice.threads import in_thread
 from thinktwice.workflow import ledger_around, report
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping, Sequence
 
+    from thinktwice.account import Lease
     from thinktwice.budget import Budget, Limit
     from thinktwice.limiter import Limiter
     from thinktwice.pricing import Price
@@ -43,10 +44,45 @@ _LEAST: Final = Need(tokens=1, cost=Decimal("1e-12"))
 class Block(Scope):
     """What a block of a session books its calls in; it is no sample of anything."""
 
+    _refused: tuple[Limit, int] | None = None  # and how many calls there were then
+
     @property
     def path(self) -> str:
         """That of what is around it."""
         return "" if self._outer is None else self._outer.path
+
+    def check(self) -> None:
+        """Refuse what came of it if its last call was refused: code around has made it up.
+
+        Raises:
+            BudgetExceeded: A cap here or around here refused a call, or ended a run inside, and no
+                later call has succeeded.
+        """
+        if self._refused is None:
+            return
+        limit, before = self._refused
+        if not any(entry.status == "ok" for entry in self.ledger.entries[before:]):
+            raise BudgetExceeded(limit)
+
+    @asynccontextmanager
+    async def lent(self) -> AsyncGenerator[None]:
+        """As of any scope; a run inside that ends by a budget is refused."""
+        with self._noting_refusals():
+            async with super().lent():
+                yield
+
+    async def _exchanged(self, lease: Lease | None, need: Need) -> Lease:
+        with self._noting_refusals():
+            return await super()._exchanged(lease, need)
+
+    @contextmanager
+    def _noting_refusals(self) -> Generator[None]:
+        try:
+            yield
+        except BudgetExceeded as error:
+            if self.ledger.bound_by(error.limit):  # else it is the business of what is inside
+                self._refused = error.limit, len(self.ledger.entries)
+            raise
 
 
 class Session:
@@ -100,26 +136,15 @@ class Session:
         self._inside = 0
         self._left = now()
         if before is not None:
-            counted = Sums(before.calls, before.tokens, before.cost or ZERO)
+            counted = Sums(before.calls, before.tokens or 0, before.cost or ZERO)
             uncounted = Sums(0, before.uncounted_tokens, before.uncounted_cost)
             self.ledger.carry(counted, uncounted, seconds=before.seconds)
 
     @property
     def spent(self) -> Spent:
         """What it has spent so far, in all processes."""
-        total, before, uncounted = self.ledger.total, self._before, self.ledger.uncounted
-        parts = [each for each in (before, total) if each.calls]
-        costs = [each.cost for each in parts if each.cost is not None]
-        return Spent(
-            calls=before.calls + total.calls,
-            input_tokens=before.input_tokens + (total.usage.input_tokens or 0),
-            output_tokens=before.output_tokens + (total.usage.output_tokens or 0),
-            cost=sum(costs, ZERO) if costs or not parts else None,
-            unpriced=before.unpriced + total.unpriced,
-            seconds=self.ledger.seconds,
-            uncounted_tokens=uncounted.tokens,
-            uncounted_cost=uncounted.cost,
-        )
+        total = self._before.total + self.ledger.total
+        return Spent.of(total, seconds=self.ledger.seconds, uncounted=self.ledger.uncounted)
 
     def ended(self, error: BudgetExceeded) -> BudgetExceeded | None:
         """End it where its budget, or one around it, refused a call or ran out.
@@ -177,7 +202,8 @@ class Session:
             passthrough: What a framework raises to steer, which is no failure.
 
         Raises:
-            BudgetExceeded: A call did not fit, or time is up; see `ended`.
+            BudgetExceeded: A call did not fit, or time is up; see `ended`. Also where code around
+                the call made something up in its place.
         """
         if self._listed and not load_list_prices.cache_info().currsize:
             began = now()
@@ -213,7 +239,9 @@ class Session:
                 stack.enter_context(entered(scope))
                 if slot:
                     await stack.enter_async_context(scope.working())
-                return await call(scope)
+                value = await call(scope)
+                scope.check()
+                return value
         except BaseException as raised:
             error, status = raised, "error"
             if isinstance(raised, asyncio.CancelledError):

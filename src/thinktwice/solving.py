@@ -253,7 +253,11 @@ def _result(
 ) -> Result[T]:
     samples = tuple(sorted(run.samples, key=lambda sample: sample.index))
     winner = outcome.winner
+    if run.exhausted is not None:
+        run.exhausted = run.exhausted.as_it_ended()
     stopped_by = outcome.stopped_by or run.exhausted
+    if isinstance(stopped_by, Limit):
+        stopped_by = stopped_by.as_it_ended()
     if run.cut_inside is not None and isinstance(stopped_by, AtMost | None):
         stopped_by = run.cut_inside  # all was drawn, and not all of it as it was meant to be
     said = remarks.remarks(

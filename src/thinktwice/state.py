@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from thinktwice import telemetry
 from thinktwice.answers import awaited_key
-from thinktwice.errors import BudgetExceeded, UsageError
+from thinktwice.errors import BudgetExceeded, TypeOf, UsageError
 from thinktwice.ledger import Ledger
 from thinktwice.progress import Report
 from thinktwice.scope import Scope, current_scope
@@ -208,7 +208,9 @@ class State(Generic[P, T]):
         common = self._setting.options
         base = common(index) if callable(common) else common
         if not isinstance(base, Mapping | None):
-            raise UsageError("options", base, "give a mapping of settings, or a function of one")
+            raise UsageError(
+                "options", TypeOf(base), "give a mapping of settings, or a function of one"
+            )
         return {**(base or {}), **(options or {})}
 
     def _source(self, sampler: str | None) -> Source[P, T]:

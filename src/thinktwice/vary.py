@@ -10,7 +10,7 @@ from itertools import product
 from math import prod
 from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar, cast
 
-from thinktwice.errors import UsageError, is_number
+from thinktwice.errors import TypeOf, UsageError, is_number
 from thinktwice.prompting import is_conversation
 
 if TYPE_CHECKING:
@@ -210,7 +210,7 @@ class _Instruction:
         if is_conversation(prompt):
             return self._put_last(cast("Sequence[Mapping[str, object]]", prompt))
         remedy = "a string edits a str or chat messages: give a function of the input"
-        raise UsageError("prompts", type(prompt), remedy)
+        raise UsageError("prompts", TypeOf(prompt), remedy)
 
     def _put(self, prompt: str) -> str:
         if _HERE in self.text:
@@ -230,7 +230,7 @@ class _Instruction:
 
 def _listed(name: str, values: object) -> tuple[object, ...]:
     if isinstance(values, str) or not isinstance(values, Sequence):
-        raise UsageError(name, type(values), f"give a list of {name}")
+        raise UsageError(name, TypeOf(values), f"give a list of {name}")
     return tuple(cast("Sequence[object]", values))
 
 

@@ -6,17 +6,21 @@ import asyncio
 import importlib
 import json
 import re
+import signal
+import socket
+import subprocess
 import sys
 import threading
 import time
 from collections import Counter
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from thinktwice import Budget, Limiter, history
+from thinktwice import Budget, Limiter, Vote
 from thinktwice.testing import captured_spans
 
 if TYPE_CHECKING:
@@ -44,10 +48,10 @@ def example(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         sys.modules.pop(name, None)
 
 
-@pytest.fixture(autouse=True)
-def _no_hedges(monkeypatch):
-    """On a busy machine calls straggle: there would be more of them, of which some are recalled."""
-    monkeypatch.setattr(history, "FLOOR", 3600.0)
+@pytest.fixture
+def _all_needed(example, monkeypatch):
+    """No call is recalled: one that is may be on the bill before it is in the server's log."""
+    monkeypatch.setattr(example, "Vote", partial(Vote, prefer="cost"))
 
 
 @pytest.fixture
@@ -89,7 +93,7 @@ async def one(client: Any, key: str) -> Any:
     return await client.post("/ask", json={"question": f"I am {key}"}, headers=headers)
 
 
-async def until(condition, seconds: float = 5.0) -> None:
+async def until(condition, seconds: float = 60.0) -> None:
     """Wait for what happens at the server."""
     ends = time.monotonic() + seconds
     while not condition():
@@ -101,6 +105,7 @@ class TestUnderLoad:
     """Many requests of several tenants at once."""
 
     @pytest.mark.slow
+    @pytest.mark.usefixtures("_all_needed")
     async def test_bills_log_and_spans_agree(self, serve, tenant):
         """For each tenant, whatever it was answered; nobody spends or sees what is another's."""
         tenants = {
@@ -180,6 +185,7 @@ async def usage(url: str, key: str) -> dict[str, Any]:
 class TestAnswers:
     """What a client gets."""
 
+    @pytest.mark.usefixtures("_all_needed")
     async def test_an_answer_with_its_bill(self, serve, tenant):
         """And how many of the samples agree."""
         with serve(tenant("a")) as (url, upstream):
@@ -220,15 +226,16 @@ class TestAnswers:
 
     async def test_too_late(self, serve, tenant):
         """504 in time, with what was paid for; the calls upstream are cut off."""
-        with serve(tenant("a", request=Budget(seconds=0.3)), latency=20.0) as (url, upstream):
+        with serve(tenant("a", request=Budget(seconds=1.0)), latency=20.0) as (url, upstream):
             [reply] = await asked(url, "a")
             assert reply.status_code == 504
             bill = reply.json()["bill"]
             assert bill["calls"] == len(upstream.log) > 0
-            assert bill["seconds"] < 0.6
+            assert bill["seconds"] < 15
             await until(lambda: all(each.disconnected for each in upstream.log))
 
     @pytest.mark.parametrize(("fault", "status"), [("429", 503), ("500", 502), ("reset", 502)])
+    @pytest.mark.usefixtures("_all_needed")
     async def test_the_model_fails(self, serve, tenant, fault, status):
         """The client's own errors, with the bill and without the provider's text."""
         with serve(tenant("a"), schedule={1: fault}, sticky=True) as (url, upstream):
@@ -299,6 +306,61 @@ class TestEnds:
             assert not any(each.disconnected for each in upstream.log[left:])
             assert (await usage(url, "a"))["calls"] == left
 
+    async def test_what_is_billed_may_not_arrive(self, serve, tenant):
+        """Of clients that leave at any moment; each call of a bill is a span all the same."""
+        with captured_spans() as spans, serve(tenant("a"), latency=0.2) as (url, upstream):
+            async with httpx.AsyncClient(base_url=url, timeout=30) as client:
+                for pause in (0.0, 0.01, 0.03, 0.1, 0.15):
+                    leaving = asyncio.create_task(one(client, "a"))
+                    await asyncio.sleep(pause)
+                    leaving.cancel()
+                    await asyncio.gather(leaving, return_exceptions=True)
+            [last] = await asked(url, "a")
+            assert last.status_code == 200
+            billed = (await usage(url, "a"))["calls"]
+        assert len(upstream.log) <= billed
+        assert billed == sum(span.name.startswith("chat ") for span in spans)
+
+    async def test_what_is_held_explains_what_is_left(self, serve, tenant):
+        """While calls are in flight, and after a client has left."""
+        with serve(tenant("a", day=Budget(calls=50, cost="1")), latency=1.0) as (url, upstream):
+            asking = asyncio.create_task(asked(url, "a"))
+            await until(lambda: upstream.log)
+            during = await usage(url, "a")
+            asking.cancel()
+            await asyncio.gather(asking, return_exceptions=True)
+            await until(lambda: all(each.disconnected for each in upstream.log))
+            after = await usage(url, "a")
+        assert during["held"]["calls"] > 0
+        assert after["held"]["calls"] == 0
+        for seen in (during, after):
+            left = seen["remaining"], seen["held"]
+            assert seen["calls"] + sum(each["calls"] for each in left) == 50
+            costs = (seen["cost"] or 0.0), *(each["cost"] for each in left)
+            assert sum(costs) == pytest.approx(1.0)
+
+    def test_a_port_in_use(self, example):
+        """Is said, with what to do."""
+        taken = socket.create_server(("127.0.0.1", 0))
+        with (
+            taken,
+            pytest.raises(SystemExit, match="in use; give another by --port"),
+            example.serving(None, taken.getsockname()[1]),
+        ):
+            pass
+
+    @pytest.mark.slow
+    def test_a_container_that_stops_it(self):
+        """Is obeyed as Ctrl-C is, without a traceback."""
+        command = [sys.executable, "-u", str(FOLDER / "service.py"), "--port", "0"]
+        with subprocess.Popen(  # noqa: S603 - a script of ours
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ) as served:
+            assert served.stdout is not None
+            assert "curl" in served.stdout.readline()
+            served.send_signal(signal.SIGTERM)
+            assert (served.wait(30), served.stdout.read()) == (0, "")
+
     async def test_a_shutdown_leaves_nothing(self, serve, tenant):
         """No thread, no call upstream."""
         before = set(threading.enumerate())
@@ -308,11 +370,12 @@ class TestEnds:
         await until(lambda: not [t for t in set(threading.enumerate()) - before if t.is_alive()])
 
     @pytest.mark.slow
+    @pytest.mark.usefixtures("_all_needed")
     def test_the_demo(self, example, capsys):
         """Prints a row for each tenant; calls, spans and the server's count agree."""
         example.main(["--demo", "--requests", "6"])
         printed = capsys.readouterr().out
-        sent = int(re.search(r"(\d+) calls reached", printed)[1])  # type: ignore[index]
+        sent = int(re.search(r"(\d+) of them arrived", printed)[1])  # type: ignore[index]
         rows = [line.split() for line in printed.splitlines() if "$" in line]
         assert [row[0] for row in rows] == ["acme", "brook", "corner"]
         assert sum(int(row[6]) for row in rows) == sent

@@ -106,8 +106,8 @@ def test_a_change_of_process_changes_nothing(budget, blocks, data):
     st.builds(
         Spent,
         calls=st.integers(0, 10**6),
-        input_tokens=st.integers(0, 10**9),
-        output_tokens=st.integers(0, 10**9),
+        input_tokens=st.none() | st.integers(0, 10**9),
+        output_tokens=st.none() | st.integers(0, 10**9),
         cost=st.none() | st.decimals(0, 10**6, places=8).map(lambda d: Decimal(str(float(d)))),
         unpriced=st.integers(0, 99),
         seconds=st.integers(0, 10**6).map(float),

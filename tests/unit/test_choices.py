@@ -325,3 +325,31 @@ def test_usage_that_nobody_counts_is_charged_to_a_cap():
 
     result = solved(Silent(), full(4), budget=Budget(tokens=1000))
     assert result.ledger.remaining["tokens"] <= 1000 - 3 * CHOICE
+
+
+@pytest.mark.parametrize("calls", [2, 4, 6])
+@pytest.mark.parametrize("prefer", ["cost", "balanced", "latency"])
+def test_a_cap_says_what_was_spent_in_the_end(calls, prefer):
+    """Choices that came by the request of another draw included."""
+
+    class Chain(Provider):
+        leaf = False
+
+        async def many(self, prompt, n, /, *, options):
+            scope = current_scope()
+            booking = await scope.book(model="m")
+            with booking:
+                made = await super().many(prompt, n, options=options)
+            booking.settle(usage=made[0].usage)
+            return [Completion(value=each.value) for each in made]
+
+    strategy = Vote(8, stop=AtMost(8), prefer=prefer)
+    result = solved(Chain(), strategy, budget=Budget(calls=calls))
+    assert result.cut.spent == result.ledger.total.calls == calls
+
+
+def test_choices_without_a_price_do_not_look_free():
+    """Neither those of the request, nor the sum."""
+    total = solved(Provider(), full(4)).ledger.total
+    assert total.cost is None
+    assert total.unpriced >= 1

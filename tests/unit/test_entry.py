@@ -7,7 +7,8 @@ from decimal import Decimal
 import pytest
 
 from thinktwice import Entry, Usage
-from thinktwice.entry import Total, dollars
+from thinktwice.entry import ZERO, Total, dollars
+from thinktwice.sample import NO_USAGE
 
 
 def entry(tokens: int | None = None, cost: str | None = None, **more: object) -> Entry:
@@ -70,3 +71,12 @@ def test_its_repr_is_one_line():
     """Role, status, sample, tokens, money and time."""
     shown = repr(entry(7, "0.25", sample=3, seconds=1.234))
     assert shown == "<Entry sample ok: sample 3, 7 tokens, $0.2500, 1.23 s>"
+
+
+def test_nothing_and_what_has_no_price_is_no_known_sum():
+    """A refused call is free, and says nothing of the others."""
+    free = Entry(role="sample", status="error", usage=NO_USAGE, cost=ZERO)
+    unpriced = Entry(role="sample", status="ok", usage=Usage(input_tokens=1, source="provider"))
+    assert Total.of([free]).cost == ZERO
+    assert Total.of([free, unpriced]).cost is None
+    assert (Total.of([free]) + Total.of([unpriced])).cost is None

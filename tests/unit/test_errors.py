@@ -18,7 +18,7 @@ from thinktwice import (
     Vote,
     solve,
 )
-from thinktwice.errors import attach, describe_causes, http_status, status_of
+from thinktwice.errors import TypeOf, attach, describe_causes, http_status, status_of
 from thinktwice.testing import ScriptedSampler, run_virtual
 
 if TYPE_CHECKING:
@@ -186,3 +186,20 @@ class TestAttach:
         attach(error, result)
         again = through_pickle(error)
         assert again.thinktwice_result.ledger.total == result.ledger.total
+
+
+class TestTypeOf:
+    """What stands for a value that is not to be shown."""
+
+    @pytest.mark.parametrize(
+        ("value", "shown"), [(SECRET, "a str"), (5, "an int"), (None, "None"), ({}, "a dict")]
+    )
+    def test_it_reads_as_a_type(self, value: object, shown: str):
+        """With its article; there is one None alone."""
+        error = UsageError("prompt", TypeOf(value), "give a text")
+        assert str(error) == f"prompt={shown}: give a text"
+        assert TypeOf(value).type is type(value)
+
+    def test_a_class_that_was_given_is_no_type_of_a_value(self):
+        """It is shown as what it is."""
+        assert str(UsageError("strategy", int, "give one")) == "strategy=<class 'int'>: give one"

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+from contextlib import suppress
 from decimal import Decimal
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -30,6 +32,9 @@ from thinktwice.stop import AtMost
 from thinktwice.testing import ScriptedSampler, captured_spans, run_virtual
 from thinktwice.threads import in_thread
 from thinktwice.workflow import ledger_around
+
+if TYPE_CHECKING:
+    from thinktwice.entry import Status
 
 pytestmark = pytest.mark.usefixtures("silent_remarks")
 PRICES = {"m": Price(input="1000000", output="1000000")}  # a dollar a token
@@ -150,8 +155,30 @@ class TestCounting:
             return session.spent
 
         spent = run_virtual(work())
-        assert (spent.calls, spent.tokens, spent.cost, spent.unpriced) == (1, 0, None, 1)
+        assert (spent.calls, spent.tokens, spent.cost, spent.unpriced) == (1, None, None, 1)
         assert spent.uncounted_tokens == 100
+
+    def test_nothing_is_not_unknown(self):
+        """Without a call, and with one that a server refused, it is 0."""
+
+        async def work() -> list[Spent]:
+            session = Session(Budget(calls=5), prices=PRICES)
+            states = [session.spent]
+
+            async def overloaded(scope: Scope) -> None:
+                booking = await scope.book(model="m", prompt="p")
+                error = RuntimeError("overloaded")
+                error.status_code = 429  # type: ignore[attr-defined]
+                booking.settle(status="error", error=error)
+
+            await session.work(overloaded)
+            states.append(session.spent)
+            await session.work(lambda scope: plain(scope, usage=None))
+            states.append(session.spent)
+            await session.work(plain)
+            return [*states, session.spent]
+
+        assert [each.tokens for each in run_virtual(work())] == [0, 0, None, 7]
 
 
 class TestCaps:
@@ -247,6 +274,61 @@ class TestCaps:
                 session.check()
 
         run_virtual(work())
+
+    @pytest.mark.parametrize("on_exhausted", ["best", "raise"])
+    @pytest.mark.parametrize("refused", ["a call", "a run"])
+    def test_what_is_made_up_in_the_place_of_a_refusal(self, refused, on_exhausted):
+        """Is none of the block's, wherever below it the call was refused."""
+
+        async def block(scope: Scope) -> str:
+            with suppress(BudgetExceeded):
+                if refused == "a call":
+                    return await plain(scope)
+                sampler, given = ScriptedSampler(["a"]), {"on_exhausted": on_exhausted}
+                return (await solve("p", sampler=sampler, strategy=THREE, **given)).value or ""
+            return "made up"
+
+        async def work() -> None:
+            session = Session(Budget(calls=2), prices=PRICES)
+            await session.work(plain)
+            if (refused, on_exhausted) == ("a run", "best"):
+                assert await session.work(block) == "a"  # of one sample
+            elif refused == "a call":
+                await session.work(plain)
+            with pytest.raises(BudgetExceeded) as raised:
+                await session.work(block)
+            assert session.ended(raised.value) is not None
+
+        run_virtual(work())
+
+    def test_a_later_call_that_succeeds(self):
+        """Makes up for one that did not fit; one that fails does not."""
+
+        async def block(scope: Scope, status: Status) -> str:
+            with pytest.raises(BudgetExceeded):
+                await scope.book(model="m", prompt="p", max_tokens=99)
+            booking = await scope.book(model="m", prompt="p", max_tokens=1)
+            booking.settle(status=status, usage=Usage(output_tokens=1, source="provider"))
+            return "cheap"
+
+        async def work() -> None:
+            session = Session(Budget(cost=20), prices=PRICES)
+            assert await session.work(lambda scope: block(scope, "ok")) == "cheap"
+            with pytest.raises(BudgetExceeded, match="20 USD"):
+                await session.work(lambda scope: block(scope, "error"))
+
+        run_virtual(work())
+
+    def test_a_cap_inside_a_block_is_its_own(self):
+        """Whoever caught its refusal may go on."""
+
+        async def block(_scope: Scope) -> str:
+            sampler, given = ScriptedSampler(["a"]), {"on_exhausted": "raise"}
+            with pytest.raises(BudgetExceeded):
+                await solve("p", sampler=sampler, strategy=THREE, budget=Budget(calls=1), **given)
+            return "cut"
+
+        assert run_virtual(Session(Budget(calls=9)).work(block)) == "cut"
 
     def test_a_timeout_of_the_block_is_its_own(self):
         """It is not taken for the end of the budget's time."""
@@ -385,6 +467,7 @@ class TestPauses:
         """What is unknown stays unknown."""
         for spent in (
             Spent(),
+            Spent(calls=2, input_tokens=None, output_tokens=None, cost=None, unpriced=2),
             Spent(calls=2, cost=None, unpriced=2, uncounted_tokens=3, uncounted_cost=Decimal(1)),
             Spent(calls=1, input_tokens=2, output_tokens=3, cost=Decimal("0.1"), seconds=1.5),
         ):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import json
+import pickle
 import random
 import warnings
 
@@ -400,3 +402,18 @@ def test_what_is_no_cache():
     with pytest.raises(UsageError, match="InMemoryCache"):
         SampleKeyedCache(True)  # type: ignore[arg-type] - that is the mistake
     assert repr(SampleKeyedCache(InMemoryCache())).startswith("SampleKeyedCache(<")
+
+
+def pickled(cache):
+    return pickle.loads(pickle.dumps(cache))  # noqa: S301 - our own bytes
+
+
+@pytest.mark.parametrize("copied", [pickled, copy.copy, copy.deepcopy])
+async def test_copies(scripted, call, cache, copied):
+    """They have the entries; requests under way stay behind."""
+    model = scripted(numbered, cache=cache)
+    first = await call(all_of(model), "?")
+    again = await call(all_of(model.model_copy(update={"cache": copied(cache)})), "?")
+    assert texts(again) == texts(first)
+    assert all(sample.cached for sample in again["result"].samples)
+    assert len(model.log) == 4

@@ -15,8 +15,8 @@ from thinktwice import AtMost, Limiter, UsageError
 
 
 def drawing(runnable, n, **settings):
-    """A vote that launches all n at once."""
-    return vote(runnable, n=n, stop=AtMost(n), prefer="latency", **settings)
+    """A vote that launches all n at once, and no more however late they are."""
+    return vote(runnable, n=n, stop=AtMost(n), prefer="latency", hedge=False, **settings)
 
 
 @pytest.fixture

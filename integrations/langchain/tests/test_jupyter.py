@@ -75,21 +75,30 @@ class Here(KernelSpecManager):
         return KernelSpec(argv=command, display_name="here", language="python")
 
 
-class Kernels(AsyncKernelManager):
-    """Starts that one."""
+@pytest.fixture
+def executed(tmp_path):
+    """Runs the cells of a notebook, and returns them with their outputs, errors among these."""
 
-    def __init__(self, **settings: Any) -> None:
-        super().__init__(**{**settings, "kernel_spec_manager": Here(), "transport": "ipc"})
+    class Kernels(AsyncKernelManager):
+        """Starts that one; its sockets are files."""
 
+        def __init__(self, **settings: Any) -> None:
+            own = {"transport": "ipc", "ip": str(tmp_path / "ipc")}
+            super().__init__(**{**settings, **own, "kernel_spec_manager": Here()})
 
-async def executed(*sources: str) -> list[Any]:
-    """The cells of a notebook after they ran, errors among their outputs."""
-    notebook = new_notebook(cells=[new_code_cell(source) for source in sources])
-    client = NotebookClient(
-        notebook, kernel_manager_class=Kernels, kernel_name="here", timeout=30, allow_errors=True
-    )
-    await client.async_execute()
-    return notebook.cells
+    async def execute(*sources: str) -> list[Any]:
+        notebook = new_notebook(cells=[new_code_cell(source) for source in sources])
+        client = NotebookClient(
+            notebook,
+            kernel_manager_class=Kernels,
+            kernel_name="here",
+            timeout=30,
+            allow_errors=True,
+        )
+        await client.async_execute()
+        return notebook.cells
+
+    return execute
 
 
 def printed(cell, stream="stdout"):
@@ -109,7 +118,7 @@ def raised(cell):
 
 
 @pytest.mark.slow
-async def test_a_notebook():
+async def test_a_notebook(executed):
     """`invoke` in the running loop, `await ainvoke`, tables, and each warning once."""
     cells = await executed(
         SETUP,
@@ -134,7 +143,7 @@ async def test_a_notebook():
 
 
 @pytest.mark.slow
-async def test_interrupting_a_cell():
+async def test_interrupting_a_cell(executed):
     """The run is cancelled, its calls are too where they can be, and the kernel goes on."""
     cells = await executed(
         SETUP + SLOW,

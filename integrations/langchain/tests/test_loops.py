@@ -21,8 +21,8 @@ pytestmark = pytest.mark.filterwarnings("ignore::thinktwice.errors.ThinktwiceWar
 
 
 def drawing(runnable, n, **settings):
-    """A vote that launches all n at once."""
-    return vote(runnable, n=n, stop=AtMost(n), prefer="latency", **settings)
+    """A vote that launches all n at once, and no more however late they are."""
+    return vote(runnable, n=n, stop=AtMost(n), prefer="latency", hedge=False, **settings)
 
 
 @pytest.fixture
@@ -202,7 +202,7 @@ def hang(given):
 
 def interrupt():
     slow.wait()
-    time.sleep(0.2)  # until the main thread waits, which the signal then ends
+    time.sleep(0.5)  # until the main thread waits, which the signal then ends
     signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
 
 def interrupted(work):
@@ -248,11 +248,11 @@ def test_the_interpreter_exits_at_once(end):
     started = time.monotonic()
     done = subprocess.run(  # noqa: S603 - our own interpreter and our own text
         [sys.executable, "-W", "ignore::DeprecationWarning", "-c", BEGIN + ENDS[end]],
-        check=True,
+        check=False,
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=59,
     )
     said = "a\n" if end == "calls that were abandoned" else "interrupted\n"
-    assert (done.stdout, done.stderr) == (said, "")
-    assert time.monotonic() - started < 40  # and not the minute that a call takes
+    assert (done.stdout, done.stderr, done.returncode) == (said, "", 0)
+    assert time.monotonic() - started < 55  # and not the minute that a call takes

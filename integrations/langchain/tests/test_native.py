@@ -11,6 +11,7 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from langchain_core.runnables import ConfigurableField
 from langchain_thinktwice import best_of_n, vote
 from langchain_thinktwice.diversity.caching import SampleKeyedCache
+from langchain_thinktwice.diversity.native import REFUSED
 
 from thinktwice import AtMost, Budget, Price, UsageError, Vary
 from thinktwice.choices import IGNORED
@@ -155,9 +156,30 @@ async def test_a_provider_that_refuses_n(choosing, call, refusal):
     model = choosing(refuses=refusal)
     result = (await call(all_of(model, 3), "?"))["result"]
     assert sorted(asked(model)) == [1, 1, 1, 3]
-    assert result.warnings == (IGNORED,)
+    assert result.warnings == (REFUSED,)
     assert [entry.status for entry in result.ledger.entries].count("error") == 1
     assert len(result.samples) == 3
+    assert (await call(all_of(model, 3), "?"))["result"].warnings == (REFUSED,)  # a new wrapper
+
+
+async def test_a_model_that_takes_no_n(model_class, call):
+    """Python refuses it before anything is sent: the calls in the books are those that ran."""
+
+    class Plain(model_class):
+        def _generate(self, messages, stop=None, run_manager=None):
+            return super()._generate(messages, stop, run_manager)
+
+        async def _agenerate(self, messages, stop=None, run_manager=None):
+            return await super()._agenerate(messages, stop, run_manager)
+
+    model = Plain(replies=["a"])
+    chain = all_of(model, 8)
+    result = (await call(chain, "?"))["result"]
+    assert result.warnings == (REFUSED,)
+    assert result.ledger.total.calls == len(model.log) == len(result.samples) == 8
+    assert {entry.status for entry in result.ledger.entries} == {"ok"}
+    again = (await call(chain, "?"))["result"]
+    assert (again.warnings, again.ledger.total.calls) == ((), 8)
 
 
 async def test_other_errors_are_failed_samples(choosing, call):
@@ -241,6 +263,7 @@ def test_where_it_cannot_work(choosing):
         with pytest.raises(UsageError, match=remedy) as raised:
             vote(runnable, n=4, **{"native_n": True, **settings})
         assert raised.value.parameter == "native_n"
+        assert raised.value.value is settings.get("native_n", True)
     streaming = langchain_openai.ChatOpenAI(model="x", api_key="none", streaming=True)
     with pytest.raises(UsageError, match="leave streaming=True out"):
         vote(streaming, n=4, native_n=True)

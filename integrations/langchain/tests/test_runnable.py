@@ -29,11 +29,45 @@ def chain():
     return PROMPT | FakeListChatModel(responses=["4"]) | StrOutputParser()
 
 
-def test_public_names_are_sorted():
-    """And documented."""
-    assert list(langchain_thinktwice.__all__) == sorted(langchain_thinktwice.__all__)
-    named = [getattr(langchain_thinktwice, name) for name in langchain_thinktwice.__all__]
-    assert all(value.__doc__ for value in named)
+def test_public_names_are_documented():
+    """Each is there once, those of agents included."""
+    names = dir(langchain_thinktwice)
+    assert names == sorted(set(langchain_thinktwice.__all__))
+    assert len(names) == len(langchain_thinktwice.__all__)
+    assert "BudgetMiddleware" in names
+    assert all(getattr(langchain_thinktwice, name).__doc__ for name in names)
+
+
+@pytest.mark.parametrize("blocks", ["None", "Finder"])
+def test_without_langchain_all_other_names_can_be_had(blocks):
+    """By `import *` and by looking around; a name of agents says what to install."""
+    code = f"""
+import inspect, sys
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "langchain":
+            raise ModuleNotFoundError(name, name=name)
+if "{blocks}" == "None":
+    sys.modules["langchain"] = None
+else:
+    sys.meta_path.insert(0, Finder())
+from langchain_thinktwice import *
+import langchain_thinktwice
+print(vote.__name__, StrategyChatModel.__name__, "BudgetMiddleware" in globals())
+members = dict(inspect.getmembers(langchain_thinktwice))
+print("SampleKeyedCache" in members, "BudgetMiddleware" in members)
+try:
+    from langchain_thinktwice import BudgetMiddleware
+except ImportError as error:
+    print(error)
+"""
+    done = subprocess.run(  # noqa: S603 - this interpreter
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    imported, seen, said = done.stdout.splitlines()
+    assert imported == "vote StrategyChatModel False"
+    assert seen == "True False"
+    assert "pip install 'langchain-thinktwice[agents]'" in said
 
 
 def test_schemas_are_those_of_the_chain(chain):
@@ -136,6 +170,61 @@ def test_mistakes_are_found_when_it_is_made(chain, settings, named):
     with pytest.raises(UsageError) as raised:
         with_strategy(given.pop("runnable"), given.pop("strategy"), **given)
     assert raised.value.parameter == named
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"shadow": 2}, "shadow=2: give a share of the requests, from 0 to 1, or a Shadow"),
+        ({"shadow": float("nan")}, "shadow=nan: give a share"),
+        ({"name": 5}, "name=5: give a text, or None"),
+        ({"configurable_prefix": 4}, "configurable_prefix=4: give a text"),
+        ({"configurable_prefix": None}, "configurable_prefix=None: give a text"),
+        ({"repeatable": "no"}, "repeatable='no': give True or False"),
+        ({"include_result": 1}, "include_result=1: give True or False"),
+        ({"require_budget": None}, "require_budget=None: give True or False"),
+        ({"native_n": True}, "native_n=True: .*'RunnableSequence' makes one answer of them"),
+        ({"foo": 1}, "foo=an int: there is no such setting, only budget, configurable_prefix"),
+        ({"options": "sk-1234"}, "options=a str: give a mapping of call options"),
+        ({"options": lambda: {"seed": 1}}, "options=<function .*a function of the sample's index"),
+    ],
+    ids=str,
+)
+def test_mistakes_are_told_with_the_value(chain, settings, said):
+    """Or with its type, where the value may be secret."""
+    with pytest.raises(UsageError, match=rf"^{said}") as raised:
+        vote(chain, **settings)
+    assert "sk-1234" not in str(raised.value)
+
+
+def test_options_of_an_index_or_of_anything_are_taken(scripted):
+    """What a callable takes besides, and what does not say what it takes, is no mistake."""
+    for options in (lambda index, more=0: {"seed": index}, lambda *_: {}, {"seed": 1}.copy().get):
+        vote(scripted("a"), n=1, options=options)
+
+
+def test_what_options_return_is_not_shown(scripted):
+    """It may be a secret."""
+    with pytest.raises(UsageError, match=r"^options=a str: give a mapping") as raised:
+        vote(scripted("a"), n=1, options=lambda _: "sk-1234").invoke("?")
+    assert "sk-1234" not in str(raised.value)
+
+
+def test_a_copy_over_another_graph_keeps_to_its_shadow():
+    """A graph with a checkpointer has moved on before the shadow begins, in a copy as well."""
+    langgraph = pytest.importorskip("langgraph.graph", reason="graphs need langgraph")
+    memory = pytest.importorskip("langgraph.checkpoint.memory")
+
+    def compiled(**settings):
+        graph = langgraph.StateGraph(dict)
+        graph.add_node("node", lambda state: state)
+        graph.set_entry_point("node")
+        return graph.compile(**settings)
+
+    wrapped = vote(compiled(), n=1, key=str, repeatable=True, shadow=1.0)
+    copied = wrapped.model_copy(update={"bound": compiled(checkpointer=memory.InMemorySaver())})
+    with pytest.raises(UsageError, match="has a checkpointer"):
+        copied._sampled()
 
 
 def test_a_setting_of_the_model_stays_secret(chain):

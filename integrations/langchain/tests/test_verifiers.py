@@ -10,6 +10,7 @@ from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import RunnableLambda
 from langchain_thinktwice import (
+    RunnableRetriever,
     RunnableSampler,
     RunnableVerifier,
     best_of_n,
@@ -212,3 +213,19 @@ def test_a_callable_that_does_not_take_the_output_alone_is_refused(scripted, che
 def test_callables_that_take_it_are_taken(scripted, check):
     """Built in or not, with further parameters that have a default."""
     assert best_of_n(scripted("a"), n=2, verifier=check).strategy.verifier is not None
+
+
+def test_what_is_no_runnable_is_refused():
+    """When it is made, by the name of the parameter and the value."""
+    for kind in (RunnableSampler, RunnableVerifier):
+        with pytest.raises(UsageError, match=r"^runnable=5: give a Runnable"):
+            kind(5)
+    with pytest.raises(UsageError, match=r"^retriever=5: give a retriever"):
+        RunnableRetriever(5)
+
+
+def test_a_tool_that_is_none_is_named_as_such(scripted):
+    """Whether it cannot be called, or not with the output alone."""
+    for tool in (5, lambda text, prompt: True):
+        with pytest.raises(UsageError, match=r"^tools="):
+            tool_check(scripted("a"), tool)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, cast
 from thinktwice.answers.json_path import json_in
 from thinktwice.answers.keys import default_key
 from thinktwice.answers.shapes import RAW_SHAPE
-from thinktwice.errors import UsageError
+from thinktwice.errors import TypeOf, UsageError
 
 
 class Kind(NamedTuple):
@@ -66,7 +66,7 @@ def opened(value: object) -> Document | None:
             "a message or response has no fields to vote on: parse it in the sampler, by "
             "structured output or a parser, or use Vote"
         )
-        raise UsageError("sampler", type(value), remedy)
+        raise UsageError("sampler", TypeOf(value), remedy)
     return Document(value, _as_it_is)
 
 

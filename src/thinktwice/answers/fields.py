@@ -13,7 +13,7 @@ from thinktwice.answers.documents import SET, Kind, parts_of
 from thinktwice.answers.json_path import MISSING
 from thinktwice.answers.keys import default_key
 from thinktwice.answers.paths import Coupling, Name, check_paths, coupling_of
-from thinktwice.errors import UsageError
+from thinktwice.errors import TypeOf, UsageError
 
 MOST_FIELDS: Final = 1000
 """An object or list with more fields below it is voted on as a whole."""
@@ -113,7 +113,7 @@ class FieldRules:
         except UsageError as error:
             reason = error.remedy.partition(":")[0]
             remedy = f"{reason}: give the type an == and a hash, or name the field in ignore="
-            raise UsageError("sampler", type(content), remedy) from error
+            raise UsageError("sampler", TypeOf(content), remedy) from error
         return None if whole.vote == ABSENT else whole
 
     def answer(self, content: object) -> Hashable | None:

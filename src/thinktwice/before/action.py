@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NotRequired, get_type_hints
 
 from thinktwice.answers.shapes import attribute, tool_call
-from thinktwice.errors import UsageError
+from thinktwice.errors import TypeOf, UsageError
 from thinktwice.verifiers.schema import Schema
 
 if TYPE_CHECKING:
@@ -48,11 +48,11 @@ def action_of(given: object) -> Action:
     name, args = tool_call(given)
     if name in {"", "None"} or isinstance(given, str):
         remedy = "give one tool call: a mapping or an object with a name and arguments"
-        raise UsageError("action", type(given), remedy)
+        raise UsageError("action", TypeOf(given), remedy)
     try:
         kept: Any = deepcopy(args)
     except Exception as error:
-        raise UsageError("action", type(given), "give arguments that can be copied") from error
+        raise UsageError("action", TypeOf(given), "give arguments that can be copied") from error
     number = attribute(given, "id")
     return Action(name, kept, number if isinstance(number, str) else None)
 

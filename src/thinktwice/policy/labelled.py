@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 from thinktwice.answers import key_function
-from thinktwice.errors import BudgetExceeded, UsageError
+from thinktwice.errors import BudgetExceeded, TypeOf, UsageError
 from thinktwice.sample import Sample, Verdict
 from thinktwice.shadow.behind import Judging
 from thinktwice.solving import solve
@@ -50,7 +50,7 @@ class Labelled:
     def __post_init__(self) -> None:
         """See that each sample has a label."""
         if isinstance(self.samples, str) or not isinstance(self.samples, Sequence):
-            raise UsageError("samples", type(self.samples), "give a list of values or samples")
+            raise UsageError("samples", TypeOf(self.samples), "give a list of values or samples")
         if len(self.samples) != len(self.right):
             remedy = f"give one label for each of the {len(self.samples)} samples"
             raise UsageError("right", len(self.right), remedy)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from thinktwice.errors import UsageError
+from thinktwice.errors import TypeOf, UsageError
 from thinktwice.policy.labelled import Judgement
 from thinktwice.policy.selection import LONGEST, Candidate
 from thinktwice.verifiers.adapt import verdict_of
@@ -45,13 +45,13 @@ def paired(
     """
     if not isinstance(said, Sequence) or len(said) != len(questions):
         remedy = f"give a verifier, or a list of verdicts for each of {len(questions)} questions"
-        raise UsageError("verifier", type(said), remedy)
+        raise UsageError("verifier", TypeOf(said), remedy)
     rows: list[list[Judged]] = []
     for question, verdicts in zip(questions, said, strict=True):
         samples = question.drawn(key)
         if not isinstance(verdicts, Sequence) or len(verdicts) != len(samples):
             remedy = f"give one verdict for each of the {len(samples)} samples of a question"
-            raise UsageError("verifier", type(verdicts), remedy)
+            raise UsageError("verifier", TypeOf(verdicts), remedy)
         read = [None if each is None else verdict_of(each) for each in verdicts]
         rows.append(list(map(Judged, samples, question.right, read)))
     if not any(j.usable and j.verdict and j.verdict.score is not None for r in rows for j in r):

@@ -268,12 +268,12 @@ def as_shadow(shadow: Shadow | float | None) -> Shadow | None:
     """The shadow itself; a number makes one that follows such a share of the requests.
 
     Raises:
-        UsageError: It is neither, nor None.
+        UsageError: It is neither, nor None; or no share from 0 to 1.
     """
     if shadow is None or isinstance(shadow, Shadow):
         return shadow
-    if not is_number(shadow):
-        raise UsageError("shadow", shadow, "give a share of the requests, or a Shadow")
+    if not is_number(shadow) or not 0 <= shadow <= 1:
+        raise UsageError("shadow", shadow, "give a share of the requests, from 0 to 1, or a Shadow")
     return Shadow(shadow)
 
 

@@ -16,6 +16,7 @@ from thinktwice.strategy import (
     nested_calls,
     nested_draws,
 )
+from thinktwice.verifiers.adapt import check_verifier
 from thinktwice.verifiers.all_of import PATIENCE, AllOf, written
 
 if TYPE_CHECKING:
@@ -86,6 +87,8 @@ class ToolCheck(Strategy):
     ) -> None:
         if not tools:
             raise UsageError("tools", tools, "give at least one, such as Schema(Invoice)")
+        for tool in tools:
+            check_verifier(tool, "tools")
         if on_fail not in get_args(OnFail):
             raise UsageError("on_fail", on_fail, "give 'repair', 'inject' or 'reject'")
         check_rounds(rounds, 1)

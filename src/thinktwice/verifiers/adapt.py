@@ -8,7 +8,7 @@ from decimal import Decimal
 from numbers import Real
 from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast
 
-from thinktwice.errors import UsageError
+from thinktwice.errors import TypeOf, UsageError
 from thinktwice.protocols import Verifier
 from thinktwice.sample import Verdict
 from thinktwice.threads import in_thread
@@ -50,16 +50,20 @@ def as_verifier(verifier: Verifier[P] | Check, *, lenient: bool = False) -> Veri
     return cast("Verifier[P]", checked)
 
 
-def check_verifier(given: object) -> None:
+def check_verifier(given: object, parameter: str = "verifier") -> None:
     """Refuse what is neither a verifier nor a callable.
+
+    Args:
+        given: What was given.
+        parameter: As what.
 
     Raises:
         UsageError: As above; or it is the class of a verifier, which was to be called.
     """
     if not callable(given):
-        raise UsageError("verifier", given, "pass a verifier, or a callable of the value")
+        raise UsageError(parameter, given, "pass a verifier, or a callable of the value")
     if isinstance(given, type) and isinstance(given, Verifier):
-        raise UsageError("verifier", given, f"make one of the class: {given.__name__}(...)")
+        raise UsageError(parameter, given, f"make one of the class: {given.__name__}(...)")
 
 
 @dataclass(frozen=True)
@@ -102,7 +106,7 @@ def verdict_of(said: object) -> Verdict:
         return Verdict(outcome="pass" if said else "fail", score=float(said))
     if not isinstance(said, Real | Decimal):
         remedy = "return a bool (pass or fail), a number in [0, 1] (a score) or a Verdict"
-        raise UsageError("verifier", type(said), remedy)
+        raise UsageError("verifier", TypeOf(said), remedy)
     score = float(said)
     if not 0.0 <= score <= 1.0:  # NaN is not either
         raise UsageError("verifier", score, "scale the score to [0, 1]")

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
-from thinktwice.errors import UsageError
+from thinktwice.errors import TypeOf, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -29,7 +29,7 @@ def validator_of(schema: Mapping[str, object]) -> Validator:
         from jsonschema import exceptions, validators
     except ImportError as error:
         remedy = "JSON Schema needs an extra: pip install 'thinktwice[schema]'"
-        raise UsageError("schema", type(schema), remedy) from error
+        raise UsageError("schema", TypeOf(schema), remedy) from error
     library: Any = validators
     draft = library.validator_for(schema, default=library.Draft202012Validator)
     try:

@@ -10,7 +10,7 @@ from statistics import median
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 from thinktwice.calls import call, check_called
-from thinktwice.errors import ThinktwiceError, UsageError, is_number
+from thinktwice.errors import ThinktwiceError, TypeOf, UsageError, is_number
 from thinktwice.sample import Verdict
 from thinktwice.stop.algebra import at_least_one
 from thinktwice.verifiers.judge_prompt import Grade, JudgePrompt, grade_of, judge_prompt
@@ -157,7 +157,7 @@ def reference_for(reference: Reference | None, prompt: object) -> str | None:
         remedy = f"it raised {type(error).__name__}: return the right answer, or None"
         raise UsageError("reference", reference, remedy) from error
     if not isinstance(found, str | None):
-        raise UsageError("reference", type(found), "return the right answer as text, or None")
+        raise UsageError("reference", TypeOf(found), "return the right answer as text, or None")
     return found
 
 

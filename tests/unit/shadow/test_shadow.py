@@ -89,6 +89,12 @@ class TestMistakes:
         with pytest.raises(UsageError, match=f"^{parameter}="):
             Shadow(**given)
 
+    @pytest.mark.parametrize("given", [2, -0.1, float("nan"), True, "5 %"])
+    def test_a_share_is_named_as_it_was_given(self, given):
+        """An adapter takes one in place of a shadow."""
+        with pytest.raises(UsageError, match=r"^shadow=.*: give a share of the requests"):
+            as_shadow(given)
+
     def test_solve_takes_no_share_alone(self):
         """Nobody could read its report."""
         with pytest.raises(UsageError, match=r"^shadow=0.05: make a Shadow\(share\) once"):

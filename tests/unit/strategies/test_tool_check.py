@@ -57,7 +57,7 @@ class TestParameters:
         ("parameter", "tools", "more"),
         [
             ("tools", (), {}),
-            ("verifier", ("calculator",), {}),
+            ("tools", ("calculator",), {}),
             ("on_fail", (is_right,), {"on_fail": "retry"}),
             ("on_fail", (is_right,), {"on_fail": None}),
             ("rounds", (is_right,), {"rounds": 0}),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from langchain_thinktwice.prompting import RunnablePrompting
@@ -22,18 +24,21 @@ if TYPE_CHECKING:
         StrategyMiddleware,
     )
 
+
+def _has_agents() -> bool:
+    with suppress(ImportError, ValueError):  # of who blocks it, or put another in its place
+        return find_spec("langchain") is not None
+    return False
+
+
 __all__ = [
-    "ActionCheck",
-    "BudgetMiddleware",
     "RunnablePrompting",
     "RunnableRetriever",
     "RunnableSampler",
     "RunnableVerifier",
     "SampleKeyedCache",
     "Settings",
-    "StepMessage",
     "StrategyChatModel",
-    "StrategyMiddleware",
     "StrategyRunnable",
     "WithResult",
     "best_of_n",
@@ -42,6 +47,8 @@ __all__ = [
     "vote",
     "with_strategy",
 ]
+if _has_agents():  # else `import *` would ask for what cannot be had
+    __all__ += ["ActionCheck", "BudgetMiddleware", "StepMessage", "StrategyMiddleware"]
 
 # Not everybody has agents; and what is not used costs nothing to import.
 __getattr__ = names_of(

@@ -61,6 +61,20 @@ def refuse_misspelt(config: RunnableConfig, prefix: str) -> None:
             raise UsageError(key, value, f"a request may set {' and '.join(known)}")
 
 
+def asked_n(config: RunnableConfig, prefix: str) -> int | None:
+    """Samples that a request wants at the most.
+
+    Raises:
+        UsageError: It is no number of samples.
+    """
+    asked = config.get("configurable", {}).get(f"{prefix}n")
+    if asked is None:
+        return None
+    if not isinstance(asked, int) or isinstance(asked, bool) or asked < 1:
+        raise UsageError(f"{prefix}n", asked, "give a whole number of samples, at least 1")
+    return asked
+
+
 def tightened_strategy(strategy: Strategy, config: RunnableConfig, prefix: str) -> Strategy:
     """The strategy with the smaller n of code and request.
 
@@ -69,11 +83,9 @@ def tightened_strategy(strategy: Strategy, config: RunnableConfig, prefix: str) 
     Raises:
         UsageError: The request's n is no number of samples, or the strategy has none.
     """
-    asked = config.get("configurable", {}).get(f"{prefix}n")
+    asked = asked_n(config, prefix)
     if asked is None:
         return strategy
-    if not isinstance(asked, int) or isinstance(asked, bool) or asked < 1:
-        raise UsageError(f"{prefix}n", asked, "give a whole number of samples, at least 1")
     own = getattr(strategy, "n", None)
     if not isinstance(own, int) or not is_dataclass(strategy):
         raise UsageError(f"{prefix}n", asked, f"{strategy.name} has no number of samples to lower")

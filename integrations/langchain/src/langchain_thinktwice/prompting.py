@@ -22,6 +22,7 @@ from langchain_thinktwice.messages import message_in
 from langchain_thinktwice.tree import unit_of
 from thinktwice import Sample, UsageError
 from thinktwice.answers import canonical_json
+from thinktwice.errors import TypeOf
 from thinktwice.prompting import TextPrompting
 from thinktwice.verifiers.judge_prompt import candidate_text
 
@@ -194,7 +195,7 @@ def _continued(prompt: object, turns: Sequence[BaseMessage]) -> object:
         return [prompt, *turns]
     if isinstance(prompt, Sequence):
         return [*cast("Sequence[object]", prompt), *turns]
-    raise UsageError("input", type(prompt), f"it has no place for feedback: {_WAYS}")
+    raise UsageError("input", TypeOf(prompt), f"it has no place for feedback: {_WAYS}")
 
 
 def _turns(draft: str | None, feedback: str) -> list[BaseMessage]:

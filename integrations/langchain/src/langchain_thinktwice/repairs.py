@@ -171,7 +171,8 @@ def tool_check(
     """
     if on_fail == "repair":
         check_revisable(runnable)
-    strategy = ToolCheck(*map(as_verifier, tools), on_fail=on_fail, rounds=rounds, key=key, of=of)
+    checks = (as_verifier(tool, "tools") for tool in tools)
+    strategy = ToolCheck(*checks, on_fail=on_fail, rounds=rounds, key=key, of=of)
     return wrapped(bound=runnable, strategy=strategy, include_result=include_result, **settings)
 
 

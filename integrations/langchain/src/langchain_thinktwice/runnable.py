@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from langchain_core.callbacks import AsyncCallbackManager, CallbackManager
@@ -17,14 +16,13 @@ from langchain_core.runnables.utils import (
 from pydantic import ConfigDict, Field, PrivateAttr
 
 from langchain_thinktwice import config as configs
+from langchain_thinktwice.checking import checked
 from langchain_thinktwice.composite import Composite
-from langchain_thinktwice.diversity.native import AsyncChoices, BlockingChoices, check_native
-from langchain_thinktwice.diversity.options import accepting_options, warn_of_sameness
+from langchain_thinktwice.diversity.native import AsyncChoices, BlockingChoices
 from langchain_thinktwice.graphs.sampling import as_sample, paid_once, unstreamed
 from langchain_thinktwice.messages import annotated, as_chunk
 from langchain_thinktwice.progress import watcher
 from langchain_thinktwice.prompting import RunnablePrompting
-from langchain_thinktwice.safety import refuse_side_effects
 from langchain_thinktwice.samples import (
     AsyncDrawing,
     BlockingDrawing,
@@ -34,12 +32,10 @@ from langchain_thinktwice.samples import (
 )
 from langchain_thinktwice.tracing import inside, llm_spans
 from langchain_thinktwice.tree import walk
-from thinktwice import Budget, Limiter, Result, Strategy, UsageError, solve, solve_sync
-from thinktwice.answers import awaited_key
+from thinktwice import Result, Strategy, solve, solve_sync
 from thinktwice.history import History
 from thinktwice.instrumentation import hidden
 from thinktwice.limiter import DEFAULT_CONCURRENCY
-from thinktwice.pricing import default_prices
 from thinktwice.shadow import as_shadow
 
 if TYPE_CHECKING:
@@ -51,7 +47,6 @@ if TYPE_CHECKING:
     from langchain_core.utils.pydantic import TypeBaseModel
 
     from thinktwice.protocols import Sampler
-    from thinktwice.vary import Vary
 
 
 class StrategyRunnable(Composite[Input, Output], RunnableSerializable[Input, Output]):
@@ -90,11 +85,11 @@ class StrategyRunnable(Composite[Input, Output], RunnableSerializable[Input, Out
                 would not reach a model.
         """
         fields["shadow"] = as_shadow(fields.get("shadow"))
-        fields["bound"] = bound = _checked(fields)
+        fields["bound"] = bound = checked(fields, wrapper=StrategyRunnable)
         super().__init__(**fields)
         parts = walk(bound, closed=(StrategyRunnable,))
         self._draws = sum(part.draws for part in parts if isinstance(part, Composite)) or 1
-        self._drawn = bound, as_sample(bound, closed=(StrategyRunnable,), shadow=self.shadow)
+        self._drawn = bound, self._as_sample(bound)
 
     @property
     def draws(self) -> int:
@@ -225,7 +220,10 @@ class StrategyRunnable(Composite[Input, Output], RunnableSerializable[Input, Out
     def _sampled(self) -> Runnable[Input, Any]:
         """The bound Runnable as it is sampled; in a copy it may have been replaced."""
         bound, drawn = self._drawn
-        return drawn if bound is self.bound else as_sample(self.bound, closed=(StrategyRunnable,))
+        return drawn if bound is self.bound else self._as_sample(self.bound)
+
+    def _as_sample(self, bound: Runnable[Input, Any]) -> Runnable[Input, Any]:
+        return as_sample(bound, closed=(StrategyRunnable,), shadow=self.shadow)
 
     def _settings(self, config: RunnableConfig) -> dict[str, Any]:
         prefix = self.configurable_prefix
@@ -247,62 +245,6 @@ class StrategyRunnable(Composite[Input, Output], RunnableSerializable[Input, Out
     def _output(self, result: Result[Any]) -> Output:
         value = annotated(result.value, result)
         return cast("Output", {"value": value, "result": result} if self.include_result else value)
-
-
-def _checked(fields: Mapping[str, Any]) -> Runnable[Any, Any]:
-    """The Runnable to sample, if it may be sampled as asked."""
-    bound, strategy, options = fields["bound"], fields["strategy"], fields.get("options")
-    _check_settings(fields)
-    _check_words(fields)
-    if not isinstance(bound, Runnable):
-        raise UsageError("runnable", bound, "give a Runnable: a model or a chain")
-    if not isinstance(strategy, Strategy):
-        raise UsageError("strategy", strategy, "give a strategy such as Vote(8)")
-    awaited_key(strategy.key)  # which says if no key has that name
-    bound = cast("Runnable[Any, Any]", bound)
-    if not fields.get("repeatable"):
-        refuse_side_effects(bound, closed=(StrategyRunnable,))
-    vary: Vary | None = getattr(strategy, "vary", None)
-    if vary is not None and vary.samplers:
-        raise UsageError("samplers", vary.samplers, "a wrapper has one Runnable: vary its prompts")
-    check_native(bound, options, vary, fields.get("native_n", False))
-    varied = {"temperature"} if vary is not None and vary.temperatures else set[str]()
-    if options or varied:
-        names = None if callable(options) else {*(options or ()), *varied}
-        accepting = accepting_options(bound, names)
-        bound = accepting if fields["shadow"] is None else bound  # to callers it is as it was
-    if strategy.draws != 1 and vary is None:
-        warn_of_sameness(bound, options)
-    return bound
-
-
-def _check_settings(fields: Mapping[str, Any]) -> None:
-    known = set(StrategyRunnable.model_fields)
-    for name in fields:
-        if name not in known:
-            remedy = f"there is no such setting, only {', '.join(sorted(known - {'bound'}))}"
-            raise UsageError(name, type(fields[name]), remedy)  # it may be a key for the model
-    for name, kind in (("budget", Budget), ("limiter", Limiter)):
-        if not isinstance(fields.get(name), kind | None):
-            raise UsageError(name, fields[name], f"give a {kind.__name__}")
-    if fields.get("include_result") and fields["shadow"] is not None:
-        remedy = "callers get what they would get without it: look at shadow.report instead"
-        raise UsageError("include_result", fields["include_result"], remedy)
-    options = fields.get("options")
-    if options is not None and not callable(options) and not isinstance(options, Mapping):
-        remedy = "give a mapping of call options, or a function of the sample's index"
-        raise UsageError("options", type(options), remedy)
-    Limiter(fields.get("max_concurrency", DEFAULT_CONCURRENCY))  # which says what is wrong with it
-    default_prices(fields.get("prices"))  # likewise
-
-
-_WORDS = {"on_exhausted": ("best", "raise"), "llm_spans": ("auto", "always", "never")}
-
-
-def _check_words(fields: Mapping[str, Any]) -> None:
-    for name, words in _WORDS.items():
-        if fields.get(name, words[0]) not in words:
-            raise UsageError(name, fields[name], f"give {' or '.join(map(repr, words))}")
 
 
 def _entered(

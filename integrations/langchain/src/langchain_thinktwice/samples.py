@@ -9,20 +9,13 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from langchain_core.callbacks import AsyncCallbackManager, CallbackManager
 from langchain_core.runnables import Runnable, RunnableConfig, ensure_config
-from langchain_core.runnables.config import patch_config, set_config_context
+from langchain_core.runnables.config import set_config_context
 from langchain_core.runnables.utils import Input, Output, coro_with_context
 
 from langchain_thinktwice.accounting.booking import Bookkeeper, books_here
-from langchain_thinktwice.diversity.dropped import watched
-from langchain_thinktwice.diversity.options import (
-    OPTIONS,
-    accepting_options,
-    configurable_in,
-    options_in,
-)
+from langchain_thinktwice.diversity.options import prepared
 from langchain_thinktwice.messages import Reading, message_in, read_message
 from langchain_thinktwice.tracing import emitted
-from langchain_thinktwice.tree import unit_of
 from thinktwice import Completion
 from thinktwice.scope import current_scope
 from thinktwice.threads import in_thread
@@ -151,7 +144,7 @@ async def _acalled(
 ) -> Completion[Output]:
     """Call a Runnable by `ainvoke`, as a child run named by what it is for."""
     value, books = await _below(lambda own: runnable.ainvoke(given, own, **kwargs), given, config)
-    return completion(value, books and books.last)
+    return _drawn(value, books)
 
 
 async def _below(
@@ -196,40 +189,13 @@ def _called(
         run.on_chain_error(error)
         raise
     run.on_chain_end(value)
-    return completion(value, books and books.last)
+    return _drawn(value, books)
 
 
 def _role() -> str:
     """What the running calls are for: "sample", "verify", "repair", ..."""
     scope = current_scope()
     return "sample" if scope is None else scope.role
-
-
-def prepared(
-    bound: Runnable[Input, Output],
-    config: RunnableConfig,
-    kwargs: dict[str, Any],
-    options: Options,
-) -> tuple[Runnable[Input, Output], RunnableConfig, dict[str, Any]]:
-    """What to call, with which config and arguments, so that options reach the model.
-
-    Raises:
-        UsageError: There are options, and not one model for them.
-    """
-    if not options:
-        return bound, config, kwargs
-    declared = {name: options[name] for name in options if name in configurable_in(bound)}
-    if declared:
-        config = patch_config(config, configurable=declared)
-        options = {name: options[name] for name in options if name not in declared}
-        if not options:
-            return bound, config, kwargs
-    bound = cast("Runnable[Input, Output]", accepting_options(bound, options))
-    config = watched(config, options)
-    if unit_of(bound) is not None:
-        return bound, config, {**kwargs, **options}
-    merged = {**options_in(config), **options}
-    return bound, patch_config(config, configurable={OPTIONS: merged}), kwargs
 
 
 def sample_manager(kind: type[M], config: RunnableConfig) -> M:
@@ -285,8 +251,14 @@ def _employ(books: Bookkeeper, manager: BaseCallbackManager) -> Bookkeeper:
     return books
 
 
-def completion(value: Output, last: Reply | None) -> Completion[Output]:
-    """A value with what its message says of it, or else the last reply that went into it."""
+def completion(value: Output, last: Reply | None, *, cached: bool = False) -> Completion[Output]:
+    """A value with what its message says of it, or else the last reply that went into it.
+
+    Args:
+        value: What came out.
+        last: The last reply.
+        cached: It came from a cache, though no call of it is in the books.
+    """
     message = message_in(value)
     if last is not None and (message is None or message is last.message):
         reading = last.reading
@@ -296,6 +268,14 @@ def completion(value: Output, last: Reply | None) -> Completion[Output]:
         value=value,
         text=None if isinstance(value, str) else reading.text or None,  # of mere tool calls, none
         finish_reason=reading.finish_reason,
+        cached=cached,
         logprobs=reading.logprobs.sampled,
         top_logprobs=reading.logprobs.top,
     )
+
+
+def _drawn(value: Output, books: Bookkeeper | None) -> Completion[Output]:
+    """A value that was called for, with what its books say of it."""
+    if books is None:
+        return completion(value, None)
+    return completion(value, books.last, cached=books.only_recalled)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 from dataclasses import KW_ONLY, dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, cast
+from typing import TYPE_CHECKING, Any, Final, Generic, cast
 
 from langchain_core.runnables import Runnable
 from langchain_core.runnables.utils import Input, Output
 
+from langchain_thinktwice.checking import takes
 from langchain_thinktwice.samples import call_booked, call_traced
 from langchain_thinktwice.tree import units
 from thinktwice import UsageError
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from thinktwice import Completion, Sample, Verdict
     from thinktwice.protocols import Options
+
+_A_RUNNABLE: Final = "give a Runnable: a model or a chain"
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class RunnableVerifier:
     def __post_init__(self) -> None:
         """Count its models."""
         if not isinstance(self.runnable, Runnable):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise UsageError("runnable", self.runnable, "give a Runnable")
+            raise UsageError("runnable", self.runnable, _A_RUNNABLE)
         object.__setattr__(self, "name", self.name or self.runnable.get_name())
         object.__setattr__(self, "calls", sum(1 for _ in units(self.runnable)))
 
@@ -69,7 +71,13 @@ class RunnableSampler(Generic[Input, Output]):
     leaf = False
 
     def __init__(self, runnable: Runnable[Input, Output]) -> None:
-        """Take a Runnable."""
+        """Take a Runnable.
+
+        Raises:
+            UsageError: It is none.
+        """
+        if not isinstance(runnable, Runnable):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise UsageError("runnable", runnable, _A_RUNNABLE)
         self.runnable = runnable
 
     async def __call__(
@@ -98,6 +106,11 @@ class RunnableRetriever:
 
     retriever: Runnable[str, Sequence[Document]]
 
+    def __post_init__(self) -> None:
+        """Refuse what is no Runnable."""
+        if not isinstance(self.retriever, Runnable):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise UsageError("retriever", self.retriever, "give a retriever of LangChain")
+
     async def __call__(self, query: str) -> Sequence[Document]:
         """Find documents."""
         return (await call_booked(self.retriever, query)).value
@@ -121,8 +134,12 @@ class _Function:
         return await call_traced(lambda: called(self.check, value), value)
 
 
-def as_verifier(verifier: object) -> Any:  # noqa: ANN401 - whatever the core takes as a verifier
+def as_verifier(verifier: object, parameter: str = "verifier") -> Any:  # noqa: ANN401 - whatever the core takes as a verifier
     """A Runnable as a `RunnableVerifier`, and a plain callable as one that is traced.
+
+    Args:
+        verifier: What judges.
+        parameter: What it was given as.
 
     Raises:
         UsageError: A plain callable does not take the output alone.
@@ -131,22 +148,11 @@ def as_verifier(verifier: object) -> Any:  # noqa: ANN401 - whatever the core ta
         return RunnableVerifier(cast("Runnable[Any, Any]", verifier))
     if not callable(verifier) or isinstance(verifier, type) or is_verifier(verifier):
         return verifier
-    _check_takes_output(verifier)
-    exact, calls = getattr(verifier, "exact", False), getattr(verifier, "calls", 0)
-    return _Function(verifier, name_of(verifier), exact is True, calls)
-
-
-def _check_takes_output(check: Callable[..., object]) -> None:
-    """Refuse what each call would fail with, since a check that fails says nothing of a sample."""
-    try:
-        signature = inspect.signature(check)
-    except (TypeError, ValueError):  # of something built in
-        return
-    try:
-        signature.bind(None)
-    except TypeError:
+    if not takes(verifier, None):  # each call would fail, and that says nothing of a sample
         remedy = (
             "it is called with the output alone; RunnableVerifier(RunnableLambda(check), inputs=) "
             "makes what it is called with of output and input"
         )
-        raise UsageError("verifier", check, remedy) from None
+        raise UsageError(parameter, verifier, remedy)
+    exact, calls = getattr(verifier, "exact", False), getattr(verifier, "calls", 0)
+    return _Function(verifier, name_of(verifier), exact is True, calls)

@@ -30,7 +30,11 @@ def of_three(model, **settings):
         ({"repeatable": True}, "no such setting"),
         ({"budget": 3}, "Budget"),
         ({"max_concurrency": 0}, "max_concurrency"),
-        ({"shadow": 2}, "share"),
+        ({"shadow": 2}, "^shadow=2: "),
+        ({"trace_samples": "x"}, "^trace_samples='x': give True or False"),
+        ({"name": 5}, "^name=5: give a text"),
+        ({"configurable_prefix": 4}, "^configurable_prefix=4: give a text"),
+        ({"foo": 1}, "^foo=an int: there is no such setting, only budget, "),
     ],
 )
 def test_nonsense(scripted, settings, names):
@@ -42,7 +46,8 @@ def test_nonsense(scripted, settings, names):
 def test_what_is_no_chat_model(scripted):
     """Bindings go on the outside."""
     for given in (scripted("4").bind(stop=["!"]), "gpt", None):
-        with pytest.raises(UsageError, match="bind to the StrategyChatModel"):
+        shown = "None" if given is None else f"a {type(given).__name__}"
+        with pytest.raises(UsageError, match=rf"^model={shown}: .*bind to the StrategyChatModel"):
             StrategyChatModel(given, Vote(3))
 
 

@@ -10,12 +10,13 @@ from langchain_core.globals import set_llm_cache
 from langchain_core.messages import AIMessage
 from langchain_core.output_parsers import PydanticOutputParser, StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
-from langchain_core.runnables import RunnableLambda
+from langchain_core.runnables import RunnableLambda, RunnablePassthrough
 from langchain_thinktwice import vote
 from langchain_thinktwice.chat_model import StrategyChatModel
 from pydantic import BaseModel
 
 from thinktwice import AtMost, Budget, Shadow, Strategy, UsageError, Vote, budget_scope, collect
+from thinktwice.remarks import CACHED
 from thinktwice.result import Outcome
 
 pytestmark = pytest.mark.filterwarnings("ignore::thinktwice.errors.ThinktwiceWarning")
@@ -86,6 +87,27 @@ class TestInsideAVote:
         assert result.value.text == "4"
         assert result.ledger.total.usage.total_tokens in {0, None}
         assert result.ledger.total.calls == 0
+
+    @pytest.mark.parametrize("behind", [RunnablePassthrough(), StrOutputParser()], ids=repr)
+    async def test_a_cached_answer_is_known_as_such(self, scripted, call, behind):
+        """Also where it is one of several samples, which are then one counted many times."""
+        inner = of(scripted("4"), cache=InMemoryCache())
+        first = (await call(voting(inner | behind, 1), "?"))["result"]
+        again = (await call(voting(inner | behind), "?"))["result"]
+        assert [sample.cached for sample in first.samples] == [False]
+        assert [sample.cached for sample in again.samples] == [True, True]
+        assert (again.ledger.total.calls, again.samples[0].cost) == (0, 0)
+        assert CACHED in again.warnings
+        assert CACHED not in first.warnings
+
+    async def test_what_was_paid_for_besides_is_not_cached(self, scripted, call):
+        """A sample is from a cache if all of it is."""
+        inner = of(scripted("4"), cache=InMemoryCache())
+        await call(inner, "?")
+        paid = scripted("?")
+        result = (await call(voting(paid | StrOutputParser() | inner), "?"))["result"]
+        assert [sample.cached for sample in result.samples] == [False, False]
+        assert result.ledger.total.calls == len(paid.log) == 2
 
     async def test_runs_of_a_cancelled_sample_end(self, scripted, runs):
         """That of the model too, which LangChain leaves open."""

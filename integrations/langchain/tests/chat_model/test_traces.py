@@ -14,7 +14,7 @@ from langchain_thinktwice.chat_model import StrategyChatModel
 from opentelemetry import trace
 
 from integrations.langchain.tests.tracing.columns import Column, column
-from integrations.langchain.tests.tracing.state import unchanged
+from integrations.langchain.tests.tracing.state import suppressed, unchanged
 from integrations.langchain.tests.tracing.traces import SAMPLE, Trace, tokens
 from thinktwice import AtMost, Vote
 
@@ -145,8 +145,6 @@ async def test_without_a_span_around(row, seen: Column, scripted):
 
 async def test_suppression_by_the_caller_holds(seen: Column, scripted):
     """Below the model as well."""
-    from opentelemetry.instrumentation.utils import suppress_instrumentation
-
-    with suppress_instrumentation():
+    with suppressed():
         await StrategyChatModel(scripted("4"), Vote(3)).ainvoke("?")
     assert seen.exporter.get_finished_spans() == ()

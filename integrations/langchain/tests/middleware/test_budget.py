@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import copy
+import pickle
 import threading
 import time
 from typing import Any
@@ -10,6 +12,7 @@ from typing import Any
 import pytest
 from langchain.agents import create_agent
 from langchain.agents.middleware import (
+    AgentMiddleware,
     HumanInTheLoopMiddleware,
     ModelFallbackMiddleware,
     ModelRetryMiddleware,
@@ -19,7 +22,7 @@ from langchain.agents.middleware import (
 from langchain.agents.structured_output import ToolStrategy
 from langchain_core.messages import AIMessage, ToolMessage
 from langchain_core.tools import tool
-from langchain_thinktwice import vote
+from langchain_thinktwice import StrategyChatModel, vote
 from langchain_thinktwice.middleware import BudgetMiddleware, StrategyMiddleware, sessions
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command, interrupt
@@ -55,9 +58,9 @@ def proposing(*names: str, text: str = "") -> AIMessage:
     return AIMessage(text, tool_calls=calls)
 
 
-def tool_of(work: Any, name: str = "ask") -> Any:
+def tool_of(work: Any, name: str = "ask", **settings: Any) -> Any:
     """A tool that does something with its question."""
-    return tool(name, description="Asks.")(lambda q: work(q))  # noqa: PLW0108 - its argument has this name
+    return tool(name, description="Asks.", **settings)(lambda q: work(q))  # noqa: PLW0108 - its argument has this name
 
 
 def agent_of(
@@ -229,7 +232,7 @@ class TestEnds:
         state = await call(agent, ASKED)
         last = state["messages"][-1]
         assert "budget of 5 USD used up (5" in last.text
-        assert "1 calls, " in last.text
+        assert "1 call, " in last.text
         assert last.text.endswith("What there is so far: Ada may know.")
         assert last.response_metadata["thinktwice"] == {
             **state["thinktwice_spent"],
@@ -268,6 +271,62 @@ class TestEnds:
             assert spent(state) == (2, "calls")
             assert "I have to stop here" in state["messages"][-1].text
 
+    @pytest.mark.parametrize("calls", range(1, 6))
+    @pytest.mark.parametrize("exit_behavior", ["end", "error"])
+    @pytest.mark.parametrize("where", ["middleware", "model"])
+    async def test_a_reply_made_up_around_a_strategy(
+        self, scripted, call, where, exit_behavior, calls
+    ):
+        """A retry around all samples makes one up as well, of what refused a run."""
+        model: Any = scripted(ValueError("no"))
+        inside: list[Any] = [ModelRetryMiddleware(max_retries=3, initial_delay=0.0)]
+        if where == "middleware":
+            inside.append(StrategyMiddleware(THREE))
+        agent = agent_of(
+            model if where == "middleware" else StrategyChatModel(model, THREE),
+            (),
+            *inside,
+            budget=Budget(calls=calls),
+            exit_behavior=exit_behavior,
+        )
+        if exit_behavior == "error":
+            with pytest.raises(BudgetExceeded) as raised:
+                await call(agent, ASKED)
+            assert raised.value.ledger.total.calls == calls
+        else:
+            state = await call(agent, ASKED)
+            assert spent(state) == (calls, "calls")
+            assert "I have to stop here" in state["messages"][-1].text
+        assert model.calls == calls
+
+    async def test_so_too_by_what_they_would_cost(self, scripted, call):
+        """Two of three samples of ten dollars fit, and then none."""
+        model = scripted(proposing("ask"), max_tokens=5)
+        inside = ModelRetryMiddleware(max_retries=1, initial_delay=0.0), StrategyMiddleware(THREE)
+        agent = agent_of(model, [tool_of(str)], *inside, budget=Budget(cost=12), prices=PRICES)
+        assert spent(await call(agent, ASKED)) == (2, "cost")
+
+    @pytest.mark.parametrize("votes", [False, True])
+    @pytest.mark.parametrize("direct", [False, True])
+    async def test_a_tool_that_catches_a_refusal(self, scripted, call, direct, votes):
+        """Its answer stands, as it may have done something; the run ends all the same."""
+        inner = vote(scripted("7"), n=3) if votes else scripted("7")
+
+        def work(q):
+            try:
+                return inner.invoke(q).text
+            except BudgetExceeded:
+                return "paid, without a receipt"
+
+        model, given = scripted(proposing("ask")), {"budget": Budget(calls=1)}
+        tools = [tool_of(work, return_direct=direct)]
+        state = await call(agent_of(model, tools, **given), ASKED)
+        assert spent(state) == (1, "calls")
+        assert state["messages"][2].text == "paid, without a receipt"
+        assert len(state["messages"]) == (3 if direct else 4)
+        with pytest.raises(BudgetExceeded):
+            await call(agent_of(model, tools, exit_behavior="error", **given), ASKED)
+
     async def test_a_fallback_that_fits(self, scripted, call):
         """A refused call of a dear model may be followed by one of a cheap model."""
         dear = scripted("dear", max_tokens=10)
@@ -293,6 +352,19 @@ class TestEnds:
         state = await call(agent_of(scripted(proposing("ask"), "done"), [tool_of(work)]), ASKED)
         assert [m.text for m in state["messages"][2:]] == ["cut", "done"]
         assert spent(state) == (3, None)
+
+    @pytest.mark.parametrize(
+        ("caps", "said"),
+        [({}, "tokens unknown"), ({"tokens": 4000}, "tokens unknown and 4,000 charged for what")],
+    )
+    async def test_what_nobody_counted(self, scripted, call, caps, said):
+        """Is unknown and not nothing; what a cap was charged for it is told apart."""
+        agent = agent_of(scripted("a", seconds=20.0), budget=Budget(seconds=0.4, **caps))
+        state = await call(agent, ASKED)
+        noted = state["thinktwice_spent"]
+        assert (noted["tokens"], noted["cost"], noted["unpriced"]) == (None, None, 1)
+        assert noted.get("uncounted_tokens") == caps.get("tokens")
+        assert f"1 call, {said}" in state["messages"][-1].text
 
     async def test_no_structured_response(self, scripted, call):
         """An agent that is to return one returns none."""
@@ -338,8 +410,23 @@ class TestTime:
         assert spent(state) == (1, "seconds")
         assert is_whole(state)
         if where == "tool":
+            assert state["messages"][2].text.startswith("Cut off after")
+            assert "may have been done" in state["messages"][2].text
             await asyncio.to_thread(over.wait)
             assert late.calls == 0
+
+    async def test_a_tool_that_never_began(self, scripted, call):
+        """Of it is known that it is not done."""
+        begun: list[int] = []
+
+        class Slow(AgentMiddleware[Any, Any, Any]):
+            def after_model(self, state, runtime):
+                time.sleep(0.5)
+
+        model, ask = scripted(proposing("ask")), tool_of(begun.append)
+        state = await call(agent_of(model, [ask], Slow(), budget=Budget(seconds=0.4)), ASKED)
+        assert state["messages"][2].text.startswith("Not done: budget of 0.4 seconds used up")
+        assert not begun
 
     async def test_waiting_counts(self, scripted):
         """For a limiter, for one."""
@@ -554,6 +641,29 @@ class TestMistakes:
         config = {"configurable": {"thinktwice_budgets": {"calls": 1}}}
         with pytest.raises(UsageError, match="thinktwice_budgets"):
             await call(agent_of(scripted("a")), ASKED, config)
+
+    async def test_a_number_of_samples_that_is_none(self, scripted, call):
+        """Of a request is refused, also where there is no strategy to lower it."""
+        for asked in (-1, 0, "3", True):
+            config = {"configurable": {"thinktwice_n": asked}}
+            with pytest.raises(UsageError, match="thinktwice_n"):
+                await call(agent_of(scripted("a")), ASKED, config)
+
+    def test_covering_what_is_no_middleware(self):
+        """Is refused at once."""
+        with pytest.raises(UsageError, match="middleware"):
+            BudgetMiddleware(Budget(calls=1)).covering(5)  # type: ignore[type-var]
+
+    async def test_copies(self, scripted, call):
+        """Deep or pickled, they cap alike, and know no run of the first."""
+        first = BudgetMiddleware(Budget(calls=1), exit_behavior="error")
+        first.before_agent({"messages": []}, None)  # type: ignore[arg-type]
+        for copied in (copy.deepcopy(first), pickle.loads(pickle.dumps(first))):  # noqa: S301 - made here
+            assert not copied._sessions._kept
+            agent = create_agent(scripted(proposing("ask")), [tool_of(str)], middleware=[copied])
+            with pytest.raises(BudgetExceeded):
+                await call(agent, ASKED)
+        assert len(first._sessions._kept) == 1
 
     def test_repr(self):
         """As it is written."""

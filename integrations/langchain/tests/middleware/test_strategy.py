@@ -360,6 +360,21 @@ def test_what_cannot_work_is_refused_at_construction(strategy, settings, paramet
     assert caught.value.parameter == parameter
 
 
+def test_settings_that_there_are_not_are_told_from_those_that_there_are():
+    """What it lists can be given."""
+    with pytest.raises(UsageError, match=r"^foo=an int: there is no such setting, only ") as caught:
+        StrategyMiddleware(Vote(2), foo=1)
+    named = caught.value.remedy.partition("only ")[2].split(", ")
+    assert {"budget", "checks", "name", "options"} <= set(named)
+    assert not {"include_result", "repeatable", "shadow", "strategy", "bound"} & set(named)
+
+
+def test_native_n_is_for_models():
+    """The error says what was given, and what it was given for."""
+    with pytest.raises(UsageError, match=r"^native_n=True: only a chat model.*'model step'"):
+        StrategyMiddleware(Vote(2), native_n=True)
+
+
 def test_a_strategy_is_left_as_it_was():
     """Keys are put on a copy, also those of strategies inside."""
     inner = Vote(2, key="number")

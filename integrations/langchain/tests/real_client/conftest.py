@@ -42,11 +42,11 @@ def chat():
 
 @pytest.fixture
 def drawing():
-    """Makes a vote that launches all n at once, and returns its result as well."""
+    """Makes a vote that launches exactly n, all at once, and returns its result as well."""
 
     def make(runnable: Any, n: int, **settings: Any) -> Any:
-        settings = {"stop": AtMost(n), "prefer": "latency", "include_result": True, **settings}
-        return vote(runnable, n=n, **settings)
+        given = {"stop": AtMost(n), "prefer": "latency", "hedge": False, "include_result": True}
+        return vote(runnable, n=n, **{**given, **settings})
 
     return make
 
@@ -56,7 +56,7 @@ def until():
     """Waits until something is so, on another thread."""
 
     async def wait(condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while not condition():  # noqa: ASYNC110 - it is on the server's loop
                 await asyncio.sleep(0.01)
 

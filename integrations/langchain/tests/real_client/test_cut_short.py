@@ -20,12 +20,16 @@ async def test_one_call_outlasts_the_deadline(  # noqa: PLR0917 - fixtures
     served, chat, drawing, call, fault, streaming
 ):
     """The others' answer comes out when the time is up; a client's own timeout sees no trickle."""
-    text = "4" * (80 if streaming else 400)  # seconds, in drops
-    with served(text, schedule={2: fault}) as server:
+    long = "4" * (160 if streaming else 1600)  # seconds, in drops
+
+    def reply(prompt, number):
+        return long if number == 2 else "4"
+
+    with served(reply, schedule={2: fault}) as server:
         model = chat(server, streaming=streaming, timeout=30)
-        chain = drawing(model, 3, budget=Budget(seconds=1.5))
+        chain = drawing(model, 3, budget=Budget(seconds=2.5))
         result = (await call(chain, "2 + 2"))["result"]
-    assert result.value.text == text
+    assert result.value.text == "4"
     assert result.cut.kind == "seconds"
     assert result.ledger.total.calls == 3
 
@@ -33,7 +37,7 @@ async def test_one_call_outlasts_the_deadline(  # noqa: PLR0917 - fixtures
 async def test_a_recalled_call_is_seen_to_leave(served, chat, drawing, until):
     """When the deadline cuts it off, and it is booked as cancelled."""
     with served(schedule={2: "hang"}) as server:
-        chain = drawing(chat(server), 3, budget=Budget(seconds=1.5))
+        chain = drawing(chat(server), 3, budget=Budget(seconds=2.5))
         result = (await chain.ainvoke("2 + 2"))["result"]
         await until(lambda: server.log[1].disconnected)
         assert [record.disconnected for record in server.log] == [False, True, False]
@@ -84,7 +88,7 @@ async def test_losers_that_stream_close_their_connections(served, chat, until):
 async def test_the_clients_own_timeout_is_a_failed_sample(served, chat, drawing, call):
     """It is not retried by anybody."""
     with served(schedule={2: "hang"}) as server:
-        result = (await call(drawing(chat(server, timeout=0.3), 3), "2 + 2"))["result"]
+        result = (await call(drawing(chat(server, timeout=1.0), 3), "2 + 2"))["result"]
         assert len(server.log) == 3
     [failed] = [sample.error for sample in result.samples if sample.error is not None]
     assert isinstance(failed, APITimeoutError)

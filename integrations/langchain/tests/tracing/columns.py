@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
+import pytest
 from langsmith import Client, run_trees
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
@@ -59,9 +60,20 @@ class Column:
         self.posted.clear()
 
 
+# What sets a party up, where it is a package of its own.
+_PACKAGES = {
+    "openinference": ("openinference.instrumentation.langchain",),
+    "openllmetry": ("opentelemetry.instrumentation.langchain",),
+    "langfuse": ("langfuse",),
+}
+_PACKAGES["both"] = _PACKAGES["openinference"] + _PACKAGES["openllmetry"]
+
+
 @contextmanager
 def column(name: str) -> Generator[Column]:
-    """Set a party up."""
+    """Set a party up; what asks for one that is not installed is skipped."""
+    for package in _PACKAGES.get(name, ()):
+        pytest.importorskip(package, reason=f"{package} is not installed")
     provider, exporter = TracerProvider(), InMemorySpanExporter()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     made = Column(name, exporter)

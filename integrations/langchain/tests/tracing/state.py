@@ -12,6 +12,19 @@ from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+try:
+    from opentelemetry.instrumentation.utils import suppress_instrumentation as suppressed
+except ImportError:  # no instrumentation of OpenTelemetry is installed
+
+    @contextmanager
+    def suppressed() -> Generator[None]:
+        """A block that its caller wants no spans of."""
+        token = context.attach(context.set_value(_SUPPRESS_INSTRUMENTATION_KEY, True))
+        try:
+            yield
+        finally:
+            context.detach(token)
+
 
 def _state() -> dict[str, object]:
     return {

@@ -14,10 +14,9 @@ from langchain_thinktwice.chat_model import StrategyChatModel
 from langchain_thinktwice.tracing import emitters
 from langsmith import Client
 from opentelemetry import trace
-from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
-from opentelemetry.instrumentation.utils import suppress_instrumentation
 
 from integrations.langchain.tests.tracing.columns import NAMES, column
+from integrations.langchain.tests.tracing.state import suppressed
 from integrations.langchain.tests.tracing.traces import SAMPLE, Trace, Tree, tokens
 from thinktwice import AtMost, UsageError, Vote, remarks
 from thinktwice.errors import ThinktwiceWarning
@@ -100,9 +99,13 @@ async def test_handlers_that_open_spans_are_known(under, call, scripted, home):
 
 async def test_an_instrumented_provider_opens_its_own(under, call, scripted, monkeypatch):
     """Known by its instrumentor, wherever the class has its name from."""
+    instrumentor = pytest.importorskip(
+        "opentelemetry.instrumentation.instrumentor",
+        reason="no instrumentation of OpenTelemetry is installed",
+    )
     column = under("none")
 
-    class Anything(BaseInstrumentor):
+    class Anything(instrumentor.BaseInstrumentor):
         def instrumentation_dependencies(self):
             return []
 
@@ -137,7 +140,7 @@ async def test_two_parties_are_warned_of_once(under, call, scripted, monkeypatch
 async def test_the_user_may_suppress_all_of_it(under, call, scripted, party):
     """Neither we nor others write a span then."""
     column = under(party)
-    with suppress_instrumentation():
+    with suppressed():
         await call(drawing(scripted("a") | StrOutputParser()), "?")
     assert column.exporter.get_finished_spans() == ()
 
@@ -265,6 +268,33 @@ async def test_a_plain_function_that_asks_a_model(under, call, scripted, party, 
         tree.path, tree.of("llm")
     )
     assert tree.open == []
+
+
+# ---- several choices by one request -------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("party", "times"),
+    [("none", 1), ("openinference", 1), ("openllmetry", 4), ("langfuse", 1)],
+)
+async def test_choices_of_one_request_count_once(under, call, scripted, party, times):
+    """But with OpenLLMetry, which counts each choice as all of the request, without us as well."""
+    column, plain = under(party), scripted("4")
+    config = {"callbacks": column.callbacks}
+    result = (await call(drawing(plain, 4, native_n=True, include_result=True), "?", config))[
+        "result"
+    ]
+    column.flush()
+    [wrapped] = Trace(column.exporter.get_finished_spans()).calls
+    booked = result.ledger.total.usage.total_tokens
+    assert [each["kwargs"]["n"] for each in plain.log] == [4]
+    assert tokens(wrapped) == times * booked
+    if party != "none":
+        column.clear()
+        await call(plain, "?", config, n=4)
+        column.flush()
+        [bare] = Trace(column.exporter.get_finished_spans()).calls
+        assert tokens(bare) == tokens(wrapped)
 
 
 # ---- the chat-model door ------------------------------------------------------------------------

@@ -45,6 +45,7 @@ books_here: ContextVar[Bookkeeper | None] = ContextVar("langchain_thinktwice_boo
 """Whose books a call is entered in that no wrapper stands around, also where callbacks are given
 to it that do not come from around it. Whoever sets it has to make it known to LangChain."""
 
+_TAKES_NO_N = "unexpected keyword argument 'n'"
 _MAX_TOKENS = ("max_tokens", "max_completion_tokens", "max_output_tokens", "num_predict")
 
 
@@ -57,6 +58,7 @@ class Bookkeeper(Unfinished):
     Attributes:
         last: The call that finished last.
         refused: The cap that refused a call, if no other call has been booked since.
+        recalled: A chat model that samples another answered from its cache, without a call.
     """
 
     raise_error = True
@@ -79,6 +81,7 @@ class Bookkeeper(Unfinished):
         super().__init__()
         self.last: Reply | None = None
         self.refused: Limit | None = None
+        self.recalled = False
         self._otherwise = otherwise
         self._scope = scope
         self._emitted = emitted
@@ -152,6 +155,11 @@ class Bookkeeper(Unfinished):
         is_booked = around is not None and around.scope is scope  # by whoever called this code
         return None if is_booked else scope
 
+    @property
+    def only_recalled(self) -> bool:
+        """All of it came from such a cache."""
+        return self.recalled and self._scope is not None and not self._scope.ledger.entries
+
     def check(self) -> None:
         """Say that what came of a sample is no answer of a model, if its last call was refused.
 
@@ -187,7 +195,9 @@ class Bookkeeper(Unfinished):
         self.ended(run_id)
         self._composites.discard(run_id)
         booking, _prompt = self._open.pop(run_id, (None, None))
-        if booking is not None:
+        if booking is not None and _TAKES_NO_N in str(error) and isinstance(error, TypeError):
+            booking.withdraw()  # Python itself refused: nothing was sent
+        elif booking is not None:
             booking.settle(status="error", error=error)
 
     def _end_composite(self, reply: Reply, run_id: UUID) -> None:
@@ -195,6 +205,7 @@ class Bookkeeper(Unfinished):
         self.last = reply
         if reply.cached and (scope := self._scope_now()) is not None:
             scope.release()  # no call was made for it
+            self.recalled = True
 
     def _call(self, scope: Scope, prompts: list[Any], details: Mapping[str, Any]) -> dict[str, Any]:
         metadata: Mapping[str, Any] = details.get("metadata") or {}

@@ -10,9 +10,11 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage
 from langchain_core.messages.ai import UsageMetadata, add_usage
 
+from langchain_thinktwice.checking import check_names
 from langchain_thinktwice.messages import METADATA, annotated, message_in
 from thinktwice import FieldVote, RunError, UsageError
-from thinktwice.errors import ThinktwiceWarning
+from thinktwice.errors import ThinktwiceWarning, TypeOf
+from thinktwice.strategy import check_flags
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -118,14 +120,12 @@ def check_chat(fields: Mapping[str, Any], *, known: set[str]) -> None:
     Raises:
         UsageError: As above.
     """
-    for name in fields:
-        if name not in known:
-            remedy = f"there is no such setting, only {', '.join(sorted(known - {'bound'}))}"
-            raise UsageError(name, type(fields[name]).__name__, remedy)
+    check_names(fields, known - {"bound"}, beside={"bound"})
+    check_flags(trace_samples=fields["trace_samples"])
     model: object
     model, strategy, usage = fields["bound"], fields["strategy"], fields["usage"]
     if not isinstance(model, BaseChatModel):
-        raise UsageError("model", type(model).__name__, _NO_MODEL)
+        raise UsageError("model", TypeOf(model), _NO_MODEL)
     if isinstance(strategy, FieldVote):
         raise UsageError("strategy", strategy, _NO_FIELDS)
     if usage not in {None, "total", "selected"}:

@@ -13,6 +13,7 @@ from langchain_core.caches import BaseCache
 from langchain_core.outputs import ChatGeneration
 
 from thinktwice import UsageError
+from thinktwice.errors import TypeOf
 from thinktwice.scope import current_scope
 from thinktwice.verifiers.material import uncoded
 
@@ -53,9 +54,17 @@ class SampleKeyedCache(BaseCache):
             UsageError: It is no cache.
         """
         if not isinstance(inner, BaseCache):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise UsageError("inner", type(inner), "give a cache such as InMemoryCache()")
+            raise UsageError("inner", TypeOf(inner), "give a cache such as InMemoryCache()")
         self.inner = inner
         self._calls: WeakKeyDictionary[Scope, dict[tuple[str, ...], _Calls]] = WeakKeyDictionary()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the calls of requests under way, which a copy is not part of."""
+        return {name: value for name, value in vars(self).items() if name != "_calls"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """As made, with no request under way."""
+        vars(self).update(state, _calls=WeakKeyDictionary())
 
     def __repr__(self) -> str:
         """The constructor."""

@@ -16,6 +16,7 @@ from langchain_thinktwice.samples import AsyncDrawing, BlockingDrawing, completi
 from langchain_thinktwice.tree import replaced, unit_of, walk
 from thinktwice import Completion, UsageError
 from thinktwice.errors import http_status
+from thinktwice.scope import current_scope
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,22 +26,26 @@ if TYPE_CHECKING:
     from langchain_core.runnables import Runnable, RunnableConfig
 
     from langchain_thinktwice.tree import AnyRunnable
+    from thinktwice.history import History
     from thinktwice.protocols import Options
     from thinktwice.vary import Vary
 
 _LAYERS: Final = (BaseChatModel, RunnableBinding, RunnableConfigurableFields)
 _REFUSED: Final = frozenset({400, 422})
 
+REFUSED: Final = (
+    "the model or its provider refused a request for several choices, so each sample is a request "
+    "of its own from now on, and pays for the prompt again"
+)
 
-def check_native(bound: AnyRunnable, options: object, vary: Vary | None, native_n: object) -> None:
+
+def check_native(bound: AnyRunnable, options: object, vary: Vary | None, *, native_n: bool) -> None:
     """Refuse native n where one request cannot stand for several samples.
 
     Raises:
         UsageError: What is sampled is more than a chat model, it streams, or samples differ in
             what they ask for.
     """
-    if not isinstance(native_n, bool):
-        raise UsageError("native_n", native_n, "give True or False")
     if not native_n:
         return
     from langchain_core.runnables.retry import RunnableRetry  # which loads tenacity, tornado, ...
@@ -48,14 +53,14 @@ def check_native(bound: AnyRunnable, options: object, vary: Vary | None, native_
     unit, layers = unit_of(bound), (*_LAYERS, RunnableRetry)
     if unit is None or not all(isinstance(layer, layers) for layer in walk(bound)):
         remedy = (
-            "only a chat model, with what is bound to it, returns several choices; a chain makes "
-            "one answer of them: put the wrapper around the model, vote(model, native_n=True), "
-            "and the rest behind it"
+            "only a chat model, with what is bound to it, returns several choices; "
+            f"{bound.get_name()!r} makes one answer of them: put the wrapper around the model, "
+            "vote(model, native_n=True), and the rest behind it"
         )
-        raise UsageError("native_n", bound.get_name(), remedy)
+        raise UsageError("native_n", native_n, remedy)
     if getattr(unit.model, "streaming", False):
         remedy = "a stream is read as one choice: leave streaming=True out"
-        raise UsageError("native_n", bound.get_name(), remedy)
+        raise UsageError("native_n", native_n, remedy)
     if callable(options) or vary is not None:
         remedy = "one request has one prompt and one set of options: they cannot vary by sample"
         raise UsageError("native_n", native_n, remedy)
@@ -77,6 +82,7 @@ class AsyncChoices(AsyncDrawing[Input, Output]):
         except Exception as error:
             if not _is_refusal(error):
                 raise
+            _ask_singly(self.history)
             return [await self(prompt, options=options)]
         return request.choices(first)
 
@@ -93,6 +99,7 @@ class BlockingChoices(BlockingDrawing[Input, Output]):
         except Exception as error:
             if not _is_refusal(error):
                 raise
+            _ask_singly(self.history)
             return [self(prompt, options=options)]
         return request.choices(first)
 
@@ -143,3 +150,10 @@ def _unstreamed(bound: AnyRunnable) -> AnyRunnable:
 def _is_refusal(error: Exception) -> bool:
     """The model takes no n, or its provider does not."""
     return isinstance(error, TypeError) or http_status(error) in _REFUSED
+
+
+def _ask_singly(history: History) -> None:
+    """From now on, and say so."""
+    history.single = True
+    if (scope := current_scope()) is not None:
+        scope.remarks.append(REFUSED)

@@ -9,10 +9,12 @@ from langchain_core.caches import BaseCache
 from langchain_core.globals import get_llm_cache
 from langchain_core.language_models import BaseLanguageModel
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableSerializable, ensure_config
+from langchain_core.runnables.config import patch_config
 from langchain_core.runnables.utils import Input, Output
 from pydantic import ConfigDict
 
 from langchain_thinktwice.diversity.caching import SampleKeyedCache
+from langchain_thinktwice.diversity.dropped import watched
 from langchain_thinktwice.tree import replaced, unit_of, units, walk
 from thinktwice import UsageError
 from thinktwice.errors import ThinktwiceWarning
@@ -129,6 +131,33 @@ def accepting_options(runnable: AnyRunnable, names: Collection[str] | None = Non
         return runnable
     step = found[0].step
     return replaced(runnable, step, ModelOptions(bound=step))
+
+
+def prepared(
+    bound: Runnable[Input, Output],
+    config: RunnableConfig,
+    kwargs: dict[str, Any],
+    options: Options,
+) -> tuple[Runnable[Input, Output], RunnableConfig, dict[str, Any]]:
+    """What to call, with which config and arguments, so that options reach the model.
+
+    Raises:
+        UsageError: There are options, and not one model for them.
+    """
+    if not options:
+        return bound, config, kwargs
+    declared = {name: options[name] for name in options if name in configurable_in(bound)}
+    if declared:
+        config = patch_config(config, configurable=declared)
+        options = {name: options[name] for name in options if name not in declared}
+        if not options:
+            return bound, config, kwargs
+    bound = cast("Runnable[Input, Output]", accepting_options(bound, options))
+    config = watched(config, options)
+    if unit_of(bound) is not None:
+        return bound, config, {**kwargs, **options}
+    merged = {**options_in(config), **options}
+    return bound, patch_config(config, configurable={OPTIONS: merged}), kwargs
 
 
 def _all_configurable(runnable: AnyRunnable, names: Collection[str] | None) -> bool:

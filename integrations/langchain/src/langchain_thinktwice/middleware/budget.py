@@ -10,18 +10,14 @@ from langchain.agents.middleware import (
     ExtendedModelResponse,
     ModelResponse,
 )
-from langchain.agents.middleware.types import (
-    ContextT,
-    ResponseT,
-)
+from langchain.agents.middleware.types import ContextT, ResponseT
 from langchain_core.callbacks import AsyncCallbackManager, CallbackManager
-from langchain_core.messages import ToolMessage
 from langchain_core.runnables import ensure_config
 from langgraph.types import Command
 
 from langchain_thinktwice import config as configs
 from langchain_thinktwice.middleware.covering import covered
-from langchain_thinktwice.middleware.sessions import Sessions, worked
+from langchain_thinktwice.middleware.sessions import Attempt, Sessions, worked
 from langchain_thinktwice.middleware.state import (
     LIVE,
     RUN,
@@ -29,6 +25,7 @@ from langchain_thinktwice.middleware.state import (
     BudgetState,
     last_words,
     noted,
+    unanswered,
 )
 from langchain_thinktwice.samples import manager_of
 from langchain_thinktwice.tracing import emitted
@@ -44,6 +41,7 @@ if TYPE_CHECKING:
 
     from langchain.agents.middleware import ModelRequest
     from langchain.agents.middleware.types import ToolCallRequest
+    from langchain_core.messages import ToolMessage
     from langgraph.runtime import Runtime
 
     from langchain_thinktwice.middleware.sessions import Manager
@@ -161,6 +159,7 @@ class BudgetMiddleware(AgentMiddleware[BudgetState[ResponseT], ContextT, Respons
     def _session(self, before: Spent | None = None) -> Session:
         config = ensure_config()
         configs.refuse_misspelt(config, self._prefix)
+        configs.asked_n(config, self._prefix)
         return Session(
             configs.tightened_budget(self.budget, config, self._prefix),
             name="agent",
@@ -241,17 +240,14 @@ class BudgetMiddleware(AgentMiddleware[BudgetState[ResponseT], ContextT, Respons
         run: Callable[[], Awaitable[ToolMessage | Command[Any]]],
     ) -> ToolMessage | Command[Any]:
         session = self._session_of(cast("Mapping[str, Any]", request.state))
+        attempt = Attempt(run)
         try:
-            return await worked(session, kind, request.runtime.config, run, slot=False)
+            return await worked(session, kind, request.runtime.config, attempt, slot=False)
         except BudgetExceeded as error:
             self._end(session, error)
-            call = request.tool_call
-            return ToolMessage(
-                f"Not done: {session.cut}.",
-                tool_call_id=call["id"],
-                name=call["name"],
-                status="error",
-            )
+            if attempt.value is not None:  # it did without the call: the next step ends the run
+                return attempt.value
+            return unanswered(request.tool_call, error.limit, attempt.seconds)
 
     # ---- what other middleware calls ------------------------------------------------------------
 
@@ -263,6 +259,9 @@ class BudgetMiddleware(AgentMiddleware[BudgetState[ResponseT], ContextT, Respons
 
         Args:
             middleware: Stands after this one in the list.
+
+        Raises:
+            UsageError: It is no middleware.
         """
         return covered(middleware, self._hooked)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from langchain.agents.middleware import AgentMiddleware
 from langchain_core.callbacks import AsyncCallbackManager, CallbackManager
 
+from thinktwice import UsageError
 from thinktwice.threads import in_thread, run_sync
 
 if TYPE_CHECKING:
@@ -35,7 +36,12 @@ def covered(middleware: M, hooked: Hooked) -> M:
     Args:
         middleware: What is copied.
         hooked: Runs a hook.
+
+    Raises:
+        UsageError: It is no middleware.
     """
+    if not isinstance(middleware, AgentMiddleware):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise UsageError("middleware", middleware, "give the middleware that is to be covered")
     kind, copied = type(middleware), copy(middleware)
     hooks = {
         name: _covered(getattr(kind, name), hooked)

@@ -6,7 +6,7 @@ import asyncio
 import threading
 from collections import OrderedDict
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from langchain_core.callbacks import AsyncCallbackManager, CallbackManager
 from langchain_core.runnables.config import patch_config, var_child_runnable_config
@@ -15,6 +15,7 @@ from langgraph.errors import GraphBubbleUp
 
 from langchain_thinktwice.accounting.booking import books_here
 from langchain_thinktwice.samples import keep_books_of_each, manager_of
+from thinktwice.account import now
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator
@@ -34,7 +35,10 @@ register_configure_hook(books_here, inheritable=True)
 
 
 class Sessions:
-    """The runs under way, by name; of those that nobody ended the latest, as they may go on."""
+    """The runs under way, by name; of those that nobody ended the latest, as they may go on.
+
+    A copy, also a deep or a pickled one, knows none of them.
+    """
 
     def __init__(self) -> None:
         """Know none."""
@@ -64,11 +68,40 @@ class Sessions:
         with self._lock:
             self._kept.pop(run, None)
 
+    def __reduce__(self) -> tuple[type[Sessions], tuple[()]]:
+        """Runs are of one process, and of one middleware."""
+        return type(self), ()
+
     def _put(self, run: str, session: Session) -> None:
         self._kept[run] = session
         self._kept.move_to_end(run)
         while len(self._kept) > _KEPT:
             self._kept.popitem(last=False)[1].close()
+
+
+class Attempt(Generic[T]):
+    """Something that is run once, and how far it got.
+
+    Attributes:
+        value: What it returned, once it has.
+    """
+
+    def __init__(self, run: Callable[[], Awaitable[T]]) -> None:
+        """Not yet."""
+        self.value: T | None = None
+        self._run = run
+        self._began: float | None = None
+
+    async def __call__(self) -> T:
+        """Run it."""
+        self._began = now()
+        self.value = await self._run()
+        return self.value
+
+    @property
+    def seconds(self) -> float | None:
+        """Since it began; None if it has not."""
+        return None if self._began is None else now() - self._began
 
 
 async def worked(
@@ -95,13 +128,11 @@ async def worked(
     async def booked(scope: Scope) -> T:
         with _booking(scope, kind, config) as books:
             try:
-                value = await call()
+                return await call()
             except asyncio.CancelledError as error:
                 if kind is AsyncCallbackManager:
                     await books.end_cancelled(config["callbacks"], error)  # type: ignore[arg-type]
                 raise
-            books.check()
-            return value
 
     recallable = kind is AsyncCallbackManager
     return await session.work(

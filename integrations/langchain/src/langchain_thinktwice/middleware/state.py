@@ -6,16 +6,18 @@ from typing import TYPE_CHECKING, Annotated, Any, NotRequired
 
 from langchain.agents.middleware import AgentState
 from langchain.agents.middleware.types import OmitFromInput, PrivateStateAttr, ResponseT
-from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langgraph.channels.untracked_value import UntrackedValue
 
 from langchain_thinktwice.messages import METADATA
+from thinktwice.entry import dollars
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from langchain_core.messages import BaseMessage
+    from langchain_core.messages import BaseMessage, ToolCall
 
+    from thinktwice.budget import Limit
     from thinktwice.entry import Spent
     from thinktwice.session import Session
 
@@ -49,8 +51,34 @@ def noted(session: Session) -> dict[str, Any]:
 
 
 def _in_words(spent: Spent) -> str:
-    cost = "unpriced" if spent.cost is None else f"${spent.cost:.4f}"
-    return f"{spent.calls} calls, {spent.tokens:,} tokens, {cost}, {spent.seconds:.1f} s"
+    calls = "1 call" if spent.calls == 1 else f"{spent.calls} calls"
+    tokens = "tokens unknown" if spent.tokens is None else f"{spent.tokens:,} tokens"
+    if spent.uncounted_tokens:
+        tokens += f" and {spent.uncounted_tokens:,} charged for what nobody counted"
+    cost = "cost unknown" if spent.cost is None else dollars(spent.cost)
+    if spent.cost is not None and spent.unpriced:
+        cost += f" and {spent.unpriced} of unknown cost"
+    if spent.uncounted_cost:
+        cost += f" and {dollars(spent.uncounted_cost)} charged for what nobody counted"
+    return f"{calls}, {tokens}, {cost}, {spent.seconds:.1f} s"
+
+
+def unanswered(call: ToolCall, limit: Limit, seconds: float | None) -> ToolMessage:
+    """What stands in the place of a tool's answer.
+
+    Args:
+        call: What the tool was asked.
+        limit: The cap that ended it.
+        seconds: How long it had been at work; None if it had not begun.
+    """
+    if seconds is None:
+        text = f"Not done: {limit}."
+    else:
+        text = (
+            f"Cut off after {seconds:.1f} s: {limit}. "
+            "It may have been done all the same, or in part, or still be under way."
+        )
+    return ToolMessage(text, tool_call_id=call["id"], name=call["name"], status="error")
 
 
 def _so_far(messages: Sequence[BaseMessage]) -> str:

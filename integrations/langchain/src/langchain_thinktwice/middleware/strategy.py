@@ -6,11 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Unpack, cast
 
+from langchain import __version__
 from langchain.agents.middleware import AgentMiddleware, AgentState
 from langchain.agents.middleware.types import ContextT, ResponseT
 from langchain_core.messages import AnyMessage
 from langchain_core.runnables import Runnable, RunnableConfig
 
+from langchain_thinktwice.checking import check_names
 from langchain_thinktwice.diversity.options import options_in
 from langchain_thinktwice.messages import annotated
 from langchain_thinktwice.middleware.actions import (
@@ -22,6 +24,7 @@ from langchain_thinktwice.middleware.actions import (
 )
 from langchain_thinktwice.middleware.checks import ActionCheck, reasons_of
 from langchain_thinktwice.runnable import StrategyRunnable
+from langchain_thinktwice.settings import Settings
 from langchain_thinktwice.wrap import with_key
 from thinktwice import CritiqueRepair, FieldVote, RunError, Strategy, ToolCheck, UsageError
 from thinktwice.threads import run_sync
@@ -31,11 +34,13 @@ if TYPE_CHECKING:
 
     from langchain.agents.middleware import ModelRequest, ModelResponse
 
-    from langchain_thinktwice.settings import Settings
     from thinktwice import Result
     from thinktwice.protocols import Verifier
     from thinktwice.verifiers import Check
 
+# Before langchain 1.4 an agent whose tool calls all have an answer goes back to its model only from
+# a node after the model step, or with a `response_format`; from elsewhere it ends in a KeyError.
+_NEEDS_A_NODE_AFTER: Final = tuple(map(int, __version__.split(".")[:2])) < (1, 4)
 _MEANINGLESS: Final = {"include_result", "repeatable", "shadow"}
 
 
@@ -94,10 +99,17 @@ class StrategyMiddleware(AgentMiddleware[AgentState[ResponseT], ContextT, Respon
         for name in _MEANINGLESS & settings.keys():
             remedy = "the middleware has no such setting: it samples model calls, and returns one"
             raise UsageError(name, cast("dict[str, object]", settings)[name], remedy)
-        self.strategy = strategy
-        self._runnable = _StepStrategy(
-            bound=ModelStep(_action_check(checks)), strategy=_stepwise(strategy), **settings
+        check_names(
+            cast("dict[str, object]", settings),
+            {"checks", *Settings.__annotations__} - _MEANINGLESS,
         )
+        self.strategy = strategy
+        check = _action_check(checks)
+        self._runnable = _StepStrategy(
+            bound=ModelStep(check), strategy=_stepwise(strategy), **settings
+        )
+        if check is not None and _NEEDS_A_NODE_AFTER:
+            self.__class__ = _with_a_node_after(type(self))
 
     def wrap_model_call(
         self,
@@ -120,6 +132,17 @@ class StrategyMiddleware(AgentMiddleware[AgentState[ResponseT], ContextT, Respon
     def __repr__(self) -> str:
         """As it is written, without settings."""
         return f"{type(self).__name__}({self.strategy!r})"
+
+
+def _with_a_node_after(kind: type[StrategyMiddleware]) -> type[StrategyMiddleware]:
+    """The class, with a hook that makes agents put a node after the model step, if it has none."""
+    if kind.after_model is not AgentMiddleware.after_model:
+        return kind
+
+    def after_model(self: object, state: object, runtime: object) -> None:
+        """Nothing; what matters is that the node is there."""
+
+    return type(kind.__name__, (kind,), {"after_model": after_model})
 
 
 @dataclass(frozen=True)
