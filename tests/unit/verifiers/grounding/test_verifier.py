@@ -339,6 +339,7 @@ class TestInARun:
         assert result.ledger.by_role["verify"].calls == judge.calls == 2
         assert Grounding([PRICES]).role == "tool"
 
+    @pytest.mark.usefixtures("fresh_remarks")
     def test_a_judge_that_fails_is_an_error_of_the_check(self):
         """The sample stands."""
 
