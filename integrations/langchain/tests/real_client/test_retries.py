@@ -8,7 +8,7 @@ import pytest
 from langchain_thinktwice import vote
 from openai import InternalServerError, RateLimitError
 
-from thinktwice import Limiter
+from thinktwice import AtMost, Limiter
 
 pytestmark = pytest.mark.filterwarnings("ignore::thinktwice.errors.ThinktwiceWarning")
 
@@ -52,7 +52,8 @@ async def test_retries_inside_are_calls_of_their_own(served, chat, drawing, call
 async def test_retries_around_run_the_strategy_again(served, chat, call):
     """They see the client's own exception, if all samples failed with it."""
     with served(schedule={1: "500", 3: "500"}) as server:  # of two samples, both: then none
-        chain = vote(chat(server), n=2, prefer="latency").with_retry(
+        both = vote(chat(server), n=2, stop=AtMost(2), prefer="latency")
+        chain = both.with_retry(
             retry_if_exception_type=(InternalServerError,),
             stop_after_attempt=3,
             wait_exponential_jitter=False,
