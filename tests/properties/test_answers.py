@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from thinktwice.answers import (
@@ -76,6 +76,7 @@ def test_folding_ignores_space_and_final_punctuation(text: str, end: str):
 
 
 @given(NUMBERS)
+@example(Fraction(3437, 2**35))  # has more digits than a Decimal computes with
 def test_the_form_of_a_number_keeps_its_value(value: int | Fraction | Decimal):
     """It is exact, and a form of itself."""
     form = canonical_number(value)

@@ -59,7 +59,8 @@ def _from_fraction(value: Fraction) -> Number:
         return value
     places = max(twos, fives)
     scaled = value.numerator * 10**places // value.denominator
-    return _stripped(Decimal(scaled).scaleb(-places) if places else Decimal(scaled))
+    sign, digits, _ = Decimal(scaled).as_tuple()
+    return _stripped(Decimal((sign, digits, -places)))  # not scaleb(), which rounds to 28 digits
 
 
 # ---- reading ------------------------------------------------------------------------------------
