@@ -188,7 +188,7 @@ def test_mistakes_are_found_when_it_is_made(chain, settings, named):
         ({"options": "sk-1234"}, "options=a str: give a mapping of call options"),
         ({"options": lambda: {"seed": 1}}, "options=<function .*a function of the sample's index"),
     ],
-    ids=str,
+    ids=lambda given: given if isinstance(given, str) else "+".join(given),
 )
 def test_mistakes_are_told_with_the_value(chain, settings, said):
     """Or with its type, where the value may be secret."""
