@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from thinktwice.account import now
 from thinktwice.booking import FREE
 from thinktwice.budget import Limit, Need
 from thinktwice.errors import BudgetExceeded, UsageError
@@ -27,6 +28,20 @@ T = TypeVar("T")
 
 _BLANK: Final = Sample[object](index=0, value="", text="")
 _BYTES_PER_TOKEN: Final = 6  # of a candidate that is yet to be written: about 4 in English
+
+
+async def call_in(scope: Scope, source: Source[P, T], prompt: P, options: Options) -> Completion[T]:
+    """Call a sampler in its scope: one that is a model call is booked, others book their own.
+
+    Raises:
+        BudgetExceeded: It does not fit.
+        Exception: Whatever the sampler raises.
+    """
+    if source.leaf:
+        return await complete(scope, source, prompt, options)
+    async with scope.working():
+        scope.since = now()
+        return await source.complete(prompt, options)
 
 
 async def complete(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from thinktwice import telemetry
 from thinktwice.account import now
-from thinktwice.calls import complete, reserve
+from thinktwice.calls import call_in, reserve
 from thinktwice.choices import Choices
 from thinktwice.errors import BudgetExceeded, UsageError
 from thinktwice.judging import Judging
@@ -179,11 +179,7 @@ class Drawing(Judging[P, T]):
                 return choice
         try:
             sender = source if seat is None else seat.source
-            if source.leaf:
-                return await complete(scope, sender, prompt, options)
-            async with scope.working():
-                scope.since = now()
-                return await sender.complete(prompt, options)
+            return await call_in(scope, sender, prompt, options)
         finally:
             if seat is not None:
                 seat.give_up()

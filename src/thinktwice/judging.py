@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from thinktwice import telemetry
 from thinktwice.account import now
-from thinktwice.calls import complete
+from thinktwice.calls import call_in
 from thinktwice.entry import ZERO, Entry
 from thinktwice.errors import TypeOf, UsageError, status_of
 from thinktwice.nursery import recalled
@@ -41,11 +41,7 @@ class Judging(State[P, T]):
         with entered(scope), self.recorder.span(f"thinktwice.{role}", "CHAIN", {}) as on:
             status: Status = "error"
             try:
-                if source.leaf:
-                    completion = await complete(scope, source, prompt, options)
-                else:
-                    async with scope.working():
-                        completion = await source.complete(prompt, options)
+                completion = await call_in(scope, source, prompt, options)
                 status = "ok"
             except asyncio.CancelledError:
                 status = "cancelled"

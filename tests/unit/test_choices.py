@@ -58,6 +58,28 @@ class Provider:
         return [first, *(Completion(value=each) for each in values[1:])]
 
 
+class Chain(Provider):
+    """Books its requests itself, and says nothing of their usage."""
+
+    leaf = False
+
+    async def many(self, prompt, n, /, *, options):
+        scope = current_scope()
+        booking = await scope.book(model="m")
+        with booking:
+            made = await super().many(prompt, n, options=options)
+        booking.settle(usage=made[0].usage)
+        return [Completion(value=each.value) for each in made]
+
+
+class Silent(Provider):
+    """Says nothing of its usage."""
+
+    async def many(self, prompt, n, /, *, options):
+        made = await super().many(prompt, n, options=options)
+        return [Completion(value=each.value) for each in made]
+
+
 def full(n, **more):
     """A vote that draws all n at once."""
     return Vote(n, stop=AtMost(n), prefer="latency", **more)
@@ -218,17 +240,6 @@ def test_sync_providers():
 def test_a_composite_books_its_request_itself():
     """The others are calls that took nothing more."""
 
-    class Chain(Provider):
-        leaf = False
-
-        async def many(self, prompt, n, /, *, options):
-            scope = current_scope()
-            booking = await scope.book(model="m")
-            with booking:
-                made = await super().many(prompt, n, options=options)
-            booking.settle(usage=made[0].usage)
-            return [Completion(value=each.value) for each in made]
-
     result = solved(Chain(), full(4))
     total = result.ledger.total
     assert (total.calls, total.usage.input_tokens) == (4, PROMPT)
@@ -246,11 +257,6 @@ def test_one_request_is_one_leaf_span():
 
 def test_usage_that_nobody_counts_is_unknown_for_all():
     """And no zero."""
-
-    class Silent(Provider):
-        async def many(self, prompt, n, /, *, options):
-            made = await super().many(prompt, n, options=options)
-            return [Completion(value=each.value) for each in made]
 
     total = solved(Silent(), full(4)).ledger.total
     assert total.calls == 4
@@ -318,11 +324,6 @@ def test_choices_of_cached_requests_are_different_samples():
 def test_usage_that_nobody_counts_is_charged_to_a_cap():
     """By what each draw holds, and not by the text of one."""
 
-    class Silent(Provider):
-        async def many(self, prompt, n, /, *, options):
-            made = await super().many(prompt, n, options=options)
-            return [Completion(value=each.value) for each in made]
-
     result = solved(Silent(), full(4), budget=Budget(tokens=1000))
     assert result.ledger.remaining["tokens"] <= 1000 - 3 * CHOICE
 
@@ -331,17 +332,6 @@ def test_usage_that_nobody_counts_is_charged_to_a_cap():
 @pytest.mark.parametrize("prefer", ["cost", "balanced", "latency"])
 def test_a_cap_says_what_was_spent_in_the_end(calls, prefer):
     """Choices that came by the request of another draw included."""
-
-    class Chain(Provider):
-        leaf = False
-
-        async def many(self, prompt, n, /, *, options):
-            scope = current_scope()
-            booking = await scope.book(model="m")
-            with booking:
-                made = await super().many(prompt, n, options=options)
-            booking.settle(usage=made[0].usage)
-            return [Completion(value=each.value) for each in made]
 
     strategy = Vote(8, stop=AtMost(8), prefer=prefer)
     result = solved(Chain(), strategy, budget=Budget(calls=calls))
