@@ -170,6 +170,8 @@ class Account:
             self.closed = self.limit("tokens", spent.tokens - budget.tokens)
         elif budget.money is not None and spent.cost > budget.money:
             self.closed = self.limit("cost", spent.cost - budget.money)
+        elif budget.calls is not None and spent.calls > budget.calls:
+            self.closed = self.limit("calls", spent.calls - budget.calls)
 
     def limit(self, kind: Kind, overrun: Decimal | float = 0) -> Limit:
         """Describe one cap as it stands."""
@@ -247,6 +249,19 @@ class Account:
             if sums.cost > money or (money <= 0 and need.cost is None):
                 return self._refusal("cost")
         return sums
+
+    def hold_anyway(self, need: Need) -> Lease:
+        """Hold a call that is on its way already, whatever the caps say."""
+        with self.lock:
+            holds = [Sums(need.calls, need.tokens or 0, need.cost or ZERO) for _ in self.bound]
+            return Lease(self, need, holds)
+
+    def heard(self) -> None:
+        """Note that nobody could refuse a call: of the caps, only that on time is kept exactly."""
+        with self.lock:
+            for account in self.bound:
+                for kind, *_ in account.caps():
+                    account.levels[kind] = "estimated"
 
     def change(self) -> asyncio.Event:
         """An event that the next settlement sets; to be asked for before looking."""

@@ -160,7 +160,8 @@ class Limit:
         if self.kind == "seconds" or self.apart or not isinstance(self.owner, _Owner):
             return self
         now = self.owner.limit(self.kind)
-        return replace(self, spent=now.spent, uncounted=now.uncounted)
+        over = now.spent - now.allowed if self.overrun and self.kind == "calls" else self.overrun
+        return replace(self, spent=now.spent, uncounted=now.uncounted, overrun=over)
 
     def __reduce__(self) -> tuple[Callable[..., Limit], tuple[object, ...]]:
         """Pickle without the owner, which is bound to a process."""

@@ -11,7 +11,7 @@ from thinktwice.budget import Limit, Need
 from thinktwice.errors import BudgetExceeded, UsageError
 from thinktwice.sample import Sample, Usage
 from thinktwice.sampling import as_source
-from thinktwice.scope import current_scope
+from thinktwice.scope import HEARD, current_scope
 from thinktwice.tokens import estimate_usage, text_of
 
 if TYPE_CHECKING:
@@ -56,10 +56,11 @@ async def complete(
     booking = await scope.book(
         model=source.model,
         provider=source.provider,
-        prompt=prompt,
+        prompt=source.read(prompt),
         max_tokens=source.output_cap(options),
         options=options,
         role=role,
+        emitted=source.emitted,
         leaving=False,
     )
     booking.sampler = source.function
@@ -88,7 +89,7 @@ async def _sent(
     usage = completion.usage
     if usage is None and booking.scope.ledger.capped:  # a cap must bind even where nobody counts
         text = completion.text if completion.text is not None else text_of(completion.value)
-        usage = estimate_usage(prompt, text, completion.model or source.model)
+        usage = estimate_usage(source.read(prompt), text, completion.model or source.model)
     booking.settle(
         usage=usage,
         model=completion.model,
@@ -168,7 +169,10 @@ async def reserve(
     """
     need, cap = Need(tokens=0, cost=FREE), source.output_cap(options)
     if source.leaf:
-        need = scope.worst_case(source.model, source.provider, prompt, cap, role="sample")
+        read = source.read(prompt)
+        need = scope.worst_case(source.model, source.provider, read, cap, role="sample")
+    elif not source.refusable:
+        need = Need(kind=f"{scope.role}:{HEARD}")  # of unknown size: one goes first
     needs = [need]
     if calls := getattr(verifier, "calls", 0):
         needs += [_share(scope, need, verifier, prompt, cap)] * calls

@@ -13,6 +13,7 @@ from thinktwice.account import now
 from thinktwice.calls import call_in, reserve
 from thinktwice.choices import Choices
 from thinktwice.errors import BudgetExceeded, UsageError
+from thinktwice.instrumentation import noded
 from thinktwice.judging import Judging
 from thinktwice.limiter.failures import is_congestion
 from thinktwice.nursery import recalled
@@ -126,7 +127,8 @@ class Drawing(Judging[P, T]):
     async def _sampled(self, scope: Scope, request: Request[P, T], options: Options) -> Sample[T]:
         source = request.source
         attributes = self._attributes(request, scope.index or 0)
-        with entered(scope), self.recorder.span("thinktwice.sample", "CHAIN", attributes) as on:
+        span = self.recorder.span("thinktwice.sample", "CHAIN", attributes)
+        with entered(scope), span as on, noded(scope):
             completion, error, started = None, None, now()
             try:
                 completion = await self._completed(scope, request, options)

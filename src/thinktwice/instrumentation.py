@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import sys
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from contextlib import contextmanager, nullcontext
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from opentelemetry import context as otel
 from opentelemetry import trace
 from opentelemetry.context import Context
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Callable, Generator, Iterator
+    from contextlib import AbstractContextManager
 
     from opentelemetry.trace import Span
+
+    from thinktwice.scope import Scope
+
+    Node: TypeAlias = Callable[[Scope], AbstractContextManager[object]]
 
 _SUPPRESSED: Final[str | None] = getattr(otel, "_SUPPRESS_INSTRUMENTATION_KEY", None)
 """What `opentelemetry.instrumentation.utils.suppress_instrumentation` sets; all of them heed it."""
@@ -28,6 +34,17 @@ _OF_MODELS: Final = frozenset(
         *("openai_v2", "replicate", "sagemaker", "together", "vertexai", "watsonx", "writer"),
     }
 )
+
+
+node: ContextVar[Node | None] = ContextVar("thinktwice_node", default=None)
+"""What a framework with a tree of its own opens inside each sample and verdict, so that the calls
+below hang there. An adapter sets it around a run."""
+
+
+def noded(scope: Scope) -> AbstractContextManager[object]:
+    """Open the framework's node of a sample or verdict, if there is one; inside our span of it."""
+    make = node.get()
+    return nullcontext() if make is None else make(scope)
 
 
 def instrumented() -> bool:
@@ -69,11 +86,8 @@ def hidden() -> Generator[None]:
     if _SUPPRESSED is not None:
         before = otel.get_value(_SUPPRESSED, context)
         context = Context({**context, _BEFORE: before, _SUPPRESSED: True})
-    token = otel.attach(context)
-    try:
+    with _attached(context):
         yield
-    finally:
-        otel.detach(token)
 
 
 @contextmanager
@@ -88,11 +102,28 @@ def shown(*below: Span) -> Generator[None]:
     context = otel.get_current()
     if _SUPPRESSED is not None:
         context = otel.set_value(_SUPPRESSED, otel.get_value(_BEFORE), context)
+    with _attached(_under(below, context)):
+        yield
+
+
+@contextmanager
+def under(*spans: Span) -> Generator[None]:
+    """A block below the youngest of these spans and of the current one; see `shown`."""
+    with _attached(_under(spans, otel.get_current())):
+        yield
+
+
+def _under(spans: tuple[Span, ...], context: Context) -> Context:
     youngest = trace.get_current_span()
-    for each in below:
+    for each in spans:
         if each.get_span_context().is_valid and _start(each) >= _start(youngest):
             youngest = each
-    token = otel.attach(trace.set_span_in_context(youngest, context) if below else context)
+    return trace.set_span_in_context(youngest, context) if spans else context
+
+
+@contextmanager
+def _attached(context: Context) -> Generator[None]:
+    token = otel.attach(context)
     try:
         yield
     finally:

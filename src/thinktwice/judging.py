@@ -11,6 +11,7 @@ from thinktwice.account import now
 from thinktwice.calls import call_in
 from thinktwice.entry import ZERO, Entry
 from thinktwice.errors import TypeOf, UsageError, status_of
+from thinktwice.instrumentation import noded
 from thinktwice.nursery import recalled
 from thinktwice.sample import NO_USAGE, Verdict
 from thinktwice.scope import entered
@@ -38,7 +39,8 @@ class Judging(State[P, T]):
         self, source: Source[X, Y], prompt: X, role: Role, options: Options
     ) -> Completion[Y]:
         scope = self._scope(role, None)
-        with entered(scope), self.recorder.span(f"thinktwice.{role}", "CHAIN", {}) as on:
+        span = self.recorder.span(f"thinktwice.{role}", "CHAIN", {})
+        with entered(scope), span as on, noded(scope):
             status: Status = "error"
             try:
                 completion = await call_in(scope, source, prompt, options)
@@ -57,7 +59,8 @@ class Judging(State[P, T]):
         started = now()
         attributes = {telemetry.VERIFIER: verifier.name, telemetry.INDEX: sample.index}
         name = f"thinktwice.verify {verifier.name}"
-        with entered(scope), self.recorder.span(name, "EVALUATOR", attributes) as on:
+        span = self.recorder.span(name, "EVALUATOR", attributes)
+        with entered(scope), span as on, noded(scope):
             error = None
             try:
                 verdict = _checked(await verifier(sample, prompt=prompt))

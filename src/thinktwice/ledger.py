@@ -11,14 +11,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from thinktwice.account import NO_CAPS, Account, now
+from thinktwice.budget import Need
 from thinktwice.entry import ZERO, Total, dollars
 from thinktwice.lease import Lease, Refusal, Slot, Sums
+from thinktwice.sample import NO_USAGE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from decimal import Decimal
 
-    from thinktwice.budget import Budget, Kind, Level, Limit, Need
+    from thinktwice.budget import Budget, Kind, Level, Limit
     from thinktwice.entry import Entry, Role
     from thinktwice.sample import Usage
 
@@ -162,6 +164,23 @@ class Ledger:
             UsageError: A strict budget, and the worst case of a call is not known.
         """
         return self._account.reserve(needs, instead)
+
+    def witness(self, kind: str) -> tuple[Lease, Limit | None]:
+        """Hold a call that is on its way already, at the size of such calls: nothing refuses it.
+
+        Args:
+            kind: Of calls of one size.
+
+        Returns:
+            What it holds, and the cap that it does not fit into.
+        """
+        usage, cost = self._account.sizes.typical(kind) or (NO_USAGE, ZERO)
+        need = Need(tokens=usage.total_tokens or 0, cost=cost or ZERO, kind=kind)
+        got = self._account.reserve((need,), None)
+        self._account.heard()
+        if not isinstance(got, Refusal):
+            return got[0], None
+        return self._account.hold_anyway(need), got.limit
 
     async def acquire(self, *needs: Need, instead: Lease | None = None) -> list[Lease] | Limit:
         """Like `reserve`, waiting while a call in flight may still give something back."""

@@ -57,10 +57,15 @@ class SamplerTraits(Protocol):
         passthrough: Exception types that are control flow and leave the run unwrapped (()).
         leaf: False when its calls report themselves from within, as a chain or a strategy does
             (True).
+        refusable: False when they do so too late to be refused: caps on tokens and money then hold
+            room for the first call of each draw, and the rest is an estimate (True).
         recallable: False when it is async, and what it waits for cannot be cancelled (True).
         many: `many(prompt, n, /, *, options)`, async or sync, makes up to n choices by one request
             and returns a `Completion` for each, the first with the usage of the request. Draws that
             begin at once with the same options are then made by one (None).
+        reads: From the prompt to what a call reads, where that is more than the prompt, such as the
+            tools that are sent with it: a bound on its tokens rests on it (None).
+        emitted: Whether somebody else opens a span for each of its calls; None to find out (None).
     """
 
     model: str | None
@@ -68,8 +73,11 @@ class SamplerTraits(Protocol):
     max_tokens: int | None
     passthrough: tuple[type[Exception], ...]
     leaf: bool
+    refusable: bool
     recallable: bool
     many: Callable[..., object] | None
+    reads: Callable[..., object] | None
+    emitted: bool | None
 
 
 @runtime_checkable
@@ -105,7 +113,8 @@ class Prompting(Protocol[P]):
     def revise(self, prompt: P, draft: object, feedback: str) -> P:
         """The input that asks for a better answer than the draft.
 
-        A draft of None is none: the feedback is about earlier attempts, which are not shown.
+        A draft of None is none: the feedback is about earlier attempts, which are not shown. The
+        feedback of a verdict carries `missing` (see `thinktwice.repair.Feedback`).
         """
         ...
 

@@ -185,6 +185,8 @@ class Verdict:
         score: In [0, 1]; a pass is 1 and a fail 0 unless said otherwise.
         feedback: What to change, for a repair.
         evidence: What the feedback rests on, such as a failing case.
+        missing: What nothing at hand speaks of, such as a claim that no passage has: where passages
+            are retrieved, another search for it may settle it.
         correction: The value put right, where the verifier can do that and it is safe.
         verifier: Name of the verifier that said it.
         sample: Index of the sample it is about.
@@ -194,6 +196,7 @@ class Verdict:
     score: float | None = None
     feedback: str | None = None
     evidence: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
     correction: Correction | None = None
     verifier: str | None = None
     sample: int | None = None

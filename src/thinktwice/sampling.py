@@ -38,8 +38,11 @@ class Source(Generic[P, T]):
         max_tokens: Output tokens of one call at most.
         passthrough: Exceptions that leave the run unwrapped.
         leaf: The call itself is the model call; else its calls report themselves.
+        refusable: They do so before they are sent.
         draws: Draws that one call makes inside (the n of a strategy).
         many: Makes several choices by one request.
+        reads: From the prompt to what a call reads of it, and besides it.
+        emitted: Whether somebody else opens a span for each call; None to find out.
     """
 
     name: str
@@ -53,7 +56,10 @@ class Source(Generic[P, T]):
     passthrough: tuple[type[BaseException], ...]
     leaf: bool
     draws: int
+    refusable: bool = True
     many: Callable[..., object] | None = None
+    reads: Callable[[P], object] | None = None
+    emitted: bool | None = None
 
     async def complete(
         self,
@@ -103,6 +109,10 @@ class Source(Generic[P, T]):
         """What past runs tell about it."""
         return history_of(self.function)
 
+    def read(self, prompt: P) -> object:
+        """What a call reads, to bound its tokens."""
+        return prompt if self.reads is None else self.reads(prompt)
+
     def output_cap(self, options: Options) -> int | None:
         """Output tokens of one call at most, by its options, else by the sampler."""
         asked = options.get("max_tokens", self.max_tokens)
@@ -151,7 +161,10 @@ def as_source(sampler: Sampler[P, T], name: str | None = None) -> Source[P, T]:
         passthrough=(control,) if isinstance(control, type) else tuple(control),
         leaf=getattr(sampler, "leaf", True),
         draws=getattr(sampler, "draws", 1),
+        refusable=getattr(sampler, "refusable", True),
         many=_many(sampler),
+        reads=getattr(sampler, "reads", None),
+        emitted=getattr(sampler, "emitted", None),
     )
 
 

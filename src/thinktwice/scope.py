@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from thinktwice.account import Refusal
 from thinktwice.booking import FREE, Booking, current_booking
@@ -29,11 +29,15 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from thinktwice.account import Lease
+    from thinktwice.budget import Limit
     from thinktwice.entry import Role, Status, Total
     from thinktwice.limiter import Limiter
     from thinktwice.protocols import PriceSource
     from thinktwice.result import Result
     from thinktwice.telemetry import Recorder
+
+HEARD: Final = "heard of"
+"""In the kinds of calls that nobody could refuse."""
 
 _GONE = "the run has moved on without this sample: the call is not sent"
 
@@ -57,6 +61,7 @@ class Scope:
         queued: Seconds that it waited for limiters, of which no entry knows yet.
         since: When what it draws by was called, on the clock of `now`.
         distinct: No other draw gets its answer, also where that comes from a cache.
+        on_overrun: Told when a call is on its way that does not fit into the budget.
         remarks: What it gives reason to say; without content.
     """
 
@@ -110,6 +115,7 @@ class Scope:
         self._calls = 0
         self.since: float | None = None
         self.distinct = False
+        self.on_overrun: Callable[[Limit], None] | None = None
         self.remarks: list[str] = []
         self._outer = outer = current_scope()
         self._around = f"{outer.path}/" if outer is not None and outer.path else ""
@@ -252,6 +258,32 @@ class Scope:
             booking.close()
             raise RunError(_GONE) from None
         return future.result()
+
+    def witness(
+        self,
+        *,
+        model: str | None = None,
+        provider: str | None = None,
+        options: Mapping[str, object] | None = None,
+        emitted: bool | None = None,
+    ) -> Booking:
+        """Book a call that nobody can hold up or refuse, as a framework reports it: see `book`.
+
+        It does not wait for limiters. One that does not fit into the budget overruns it, which ends
+        the run; `on_overrun` may end the sample. From any thread; also after the sample was given
+        up, since it is paid for all the same.
+        """
+        held = self._leases.pop() if self._leases else None
+        lease, limit = (held, None) if held else self.ledger.witness(f"{self.role}:{HEARD}")
+        leaf = self.recorder.leaf(model, provider, options or {}, emitted=emitted)
+        booking = Booking(
+            self, lease, role=self.role, model=model, provider=provider, leaf=leaf, size=0
+        )
+        booking.begun = True
+        self._bookings.append(booking)
+        if limit is not None and self.on_overrun is not None:
+            self.on_overrun(limit)
+        return booking
 
     def working(self, booking: Booking | None = None, also: Sequence[Limiter] = ()) -> Working:
         """Hold a place in every limiter for a block, in place of one that the caller holds.

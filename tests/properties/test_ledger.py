@@ -127,10 +127,10 @@ class Ledgers(RuleBasedStateMachine):
         data=st.data(),
     )
     def settle(self, status: str, share: float, known: bool, data: st.DataObject):
-        """A call ends; what nobody counted counts as what it held."""
+        """A call ends; what nobody counted counts as what it held, as of one that is abandoned."""
         if (held := self.unfinished(data)) is None:
             return
-        known = known or status == "ok"
+        known = status != "abandoned" and (known or status == "ok")
         used, paid = int(share * held.need.tokens), int(share * int(held.need.cost))
         entry = Entry(
             role="sample",

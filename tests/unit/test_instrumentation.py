@@ -11,7 +11,7 @@ from opentelemetry import trace
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 
 from thinktwice import Vote, instrumentation, solve
-from thinktwice.instrumentation import hidden, instrumented, shown, suppressed
+from thinktwice.instrumentation import hidden, instrumented, shown, suppressed, under
 from thinktwice.testing import ScriptedSampler, captured_spans
 
 KEY = otel._SUPPRESS_INSTRUMENTATION_KEY
@@ -149,3 +149,26 @@ async def test_a_caller_that_suppresses_gets_no_spans():
     finally:
         otel.detach(token)
     assert spans == []
+
+
+class TestUnder:
+    def test_is_below_the_youngest(self):
+        """Of the spans given and of the current one."""
+        with captured_spans():
+            tracer = trace.get_tracer("test")
+            older = tracer.start_span("older")
+            with tracer.start_as_current_span("younger") as younger, under(older):
+                assert trace.get_current_span() is younger
+            with under(older):
+                assert trace.get_current_span() is older
+            assert trace.get_current_span() is not older
+            older.end()
+
+    def test_leaves_a_suppression_of_the_caller_as_it_is(self):
+        """Unlike `shown`, it is no part of a hidden block."""
+        token = otel.attach(otel.set_value(KEY, True))
+        try:
+            with under():
+                assert suppressed()
+        finally:
+            otel.detach(token)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from thinktwice.repair.asking import Advised, Asking, cleaned, feedback_of, revised
+from thinktwice.repair.asking import Advised, Asking, Feedback, cleaned, feedback_of, revised
 from thinktwice.repair.history import Attempt, History, check_rounds
 from thinktwice.repair.loop import repair
 
@@ -10,6 +10,7 @@ __all__ = [
     "Advised",
     "Asking",
     "Attempt",
+    "Feedback",
     "History",
     "check_rounds",
     "cleaned",

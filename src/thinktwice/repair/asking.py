@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from typing import TYPE_CHECKING, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, Protocol, Self, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +23,23 @@ _NO_WORDS_BUT_A_SCORE: Final = (
 )
 _MEMORY: Final = "Earlier attempts at this were wrong. What was learned from them:\n"
 _LAYOUT: Final = "\n\t"
+
+
+class Feedback(str):
+    """What is wrong with an attempt, in words: what `Prompting.revise` gets.
+
+    Attributes:
+        missing: `Verdict.missing`: what to look for again, where passages are retrieved.
+    """
+
+    __slots__ = ("missing",)
+    missing: tuple[str, ...]
+
+    def __new__(cls, text: str, *, missing: tuple[str, ...] = ()) -> Self:
+        """Say it."""
+        said = super().__new__(cls, text)
+        said.missing = missing
+        return said
 
 
 class Asking(Protocol):
@@ -71,20 +88,20 @@ class Advised:
         return run.prompting.revise(run.prompt, None, f"{_MEMORY}{notes}")
 
 
-def feedback_of(verdict: Verdict | None) -> str:
+def feedback_of(verdict: Verdict | None) -> Feedback:
     """What a verdict says is to be changed, in words, with the evidence that it rests on.
 
     At most 4,000 characters, without control characters: a verifier may quote what it found
     anywhere.
     """
     if verdict is None:
-        return _NO_WORDS
+        return Feedback(_NO_WORDS)
     said = verdict.feedback or ""
     evidence = [each for each in verdict.evidence if each not in said]
     text = cleaned("\n".join([said, *evidence])).strip()
-    if text or verdict.score is None or verdict.outcome != "scored":
-        return text or _NO_WORDS
-    return _NO_WORDS_BUT_A_SCORE.format(score=verdict.score)
+    if not text and verdict.score is not None and verdict.outcome == "scored":
+        text = _NO_WORDS_BUT_A_SCORE.format(score=verdict.score)
+    return Feedback(text or _NO_WORDS, missing=verdict.missing)
 
 
 def _says_something(verdict: Verdict) -> bool:

@@ -137,6 +137,7 @@ def together(verdicts: Sequence[Verdict]) -> Verdict:
         score=min(scores, default=None) if outcome in {"fail", "scored", "pass"} else None,
         feedback="\n".join(each.feedback for each in decisive if each.feedback) or None,
         evidence=tuple(_evidence(decisive, named=outcome == "error" and len(verdicts) > 1)),
+        missing=tuple(dict.fromkeys(what for each in decisive for what in each.missing)),
         correction=next(corrections, None),
     )
 

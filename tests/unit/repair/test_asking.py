@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 
-from thinktwice.repair import cleaned, feedback_of
+from thinktwice.repair import Feedback, cleaned, feedback_of
 from thinktwice.repair.asking import MOST_CHARACTERS
 from thinktwice.sample import Verdict
 
@@ -43,3 +45,18 @@ def test_it_has_a_size():
     said = feedback_of(Verdict(outcome="fail", feedback="x" * 10**6))
     assert len(said) == MOST_CHARACTERS
     assert said.endswith("...")
+
+
+def test_what_no_passage_has_comes_along():
+    """Whoever revises the input can look for it again; the words are those of any feedback."""
+    verdict = Verdict(outcome="scored", score=0.5, feedback="unsupported", missing=("it rained",))
+    said = feedback_of(verdict)
+    assert (said, said.missing) == ("unsupported", ("it rained",))
+    assert feedback_of(Verdict(outcome="fail")).missing == feedback_of(None).missing == ()
+
+
+def test_feedback_is_a_text_like_any_other():
+    """A copy of it is whole."""
+    said = copy.copy(Feedback("no", missing=("a", "b")))
+    assert isinstance(said, str)
+    assert (said, said.missing) == ("no", ("a", "b"))

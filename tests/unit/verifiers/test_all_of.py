@@ -343,3 +343,13 @@ def test_calls_inside_are_booked():
     result = run_virtual(solve("q", sampler=sampler, strategy=strategy))
     assert strategy.calls == result.ledger.total.calls == 3
     assert result.ledger.by_role["verify"].calls == 2
+
+
+def test_what_is_missing_is_said_once():
+    """By those that decide; what others miss does not matter where one fails."""
+    gap = Verdict(outcome="scored", score=0.5, missing=("a", "b"))
+    assert together([gap, Verdict(outcome="scored", score=0.1, missing=("b",))]).missing == (
+        "a",
+        "b",
+    )
+    assert together([gap, Verdict(outcome="fail")]).missing == ()

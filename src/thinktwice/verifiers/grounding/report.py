@@ -31,10 +31,12 @@ class Checked(NamedTuple):
     Attributes:
         status: None where it could not be checked.
         said: What is wrong with it, for feedback; nothing if it is supported.
+        missing: The claim, if the passages neither have it nor speak against it.
     """
 
     status: Status | None
     said: str = ""
+    missing: str = ""
 
 
 def combined(
@@ -58,7 +60,8 @@ def combined(
         return Checked(status)
     if status == "contradicted":
         return Checked(status, _contradiction(claim, finding, judged, passages))
-    return Checked(status, _gap(claim, finding, passages))
+    silent = passages and finding.status != "contradicted"
+    return Checked(status, _gap(claim, finding, passages), _quoted(claim.text) if silent else "")
 
 
 def verdict_on(checked: Sequence[Checked], *, cut: bool) -> Verdict:
@@ -84,6 +87,7 @@ def verdict_on(checked: Sequence[Checked], *, cut: bool) -> Verdict:
         score=score,
         feedback=" ".join([*wrong[:_MOST_NAMED], _MEND]) if wrong else None,
         evidence=evidence,
+        missing=tuple(each.missing for each in known if each.missing)[:_MOST_NAMED],
     )
 
 

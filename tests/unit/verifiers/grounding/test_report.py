@@ -87,3 +87,26 @@ def test_feedback_names_contradictions_first_and_not_all():
     verdict = verdict_on([*checked, Checked("contradicted", "against.")], cut=False)
     assert verdict.evidence[0] == "against."
     assert len(verdict.evidence) == 5
+
+
+@pytest.mark.parametrize(
+    ("claim", "finding", "passages", "missing"),
+    [
+        (CLAIM, Finding("unknown", None, ("7",), ("7",)), PASSAGES, "it is so"),
+        (CLAIM, Finding("contradicted"), PASSAGES, ""),
+        (CLAIM, Finding("supported"), PASSAGES, ""),
+        (CLAIM, Finding(None), PASSAGES, ""),
+        (Claim("x", (9,)), Finding("unknown"), [], ""),
+    ],
+)
+def test_what_the_passages_do_not_speak_of_is_missing(claim, finding, passages, missing):
+    """Not what they speak against, nor a citation of a passage that there is not."""
+    assert combined(claim, finding, None, passages).missing == missing
+
+
+def test_what_is_missing_is_in_the_verdict():
+    """As many as are named, whatever else is wrong."""
+    checked = [Checked("unknown", "why", f"claim {at}") for at in range(9)]
+    verdict = verdict_on([Checked("contradicted", "against"), *checked], cut=False)
+    assert verdict.missing == tuple(f"claim {at}" for at in range(5))
+    assert verdict_on([Checked("supported")], cut=False).missing == ()

@@ -1,0 +1,160 @@
+"""Calls that are heard of when they are on their way."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import contextmanager
+
+import pytest
+
+from thinktwice import Budget, BudgetExceeded, Price, Usage, Vote, budget_scope, solve
+from thinktwice.instrumentation import node
+from thinktwice.scope import current_scope
+from thinktwice.stop import AtMost
+from thinktwice.testing import captured_spans, run_virtual
+
+pytestmark = pytest.mark.usefixtures("silent_remarks")
+SEVEN = Usage(input_tokens=3, output_tokens=4, source="provider")
+
+
+def full(n: int) -> Vote:
+    return Vote(n, stop=AtMost(n), hedge=False)
+
+
+class Framework:
+    """A sampler whose framework only tells of its calls."""
+
+    leaf = False
+    refusable = False
+
+    def __init__(self, calls: int = 1, usage: Usage | None = SEVEN) -> None:
+        self.calls = calls
+        self.usage = usage
+        self.sent = 0
+        self.overruns: list[object] = []
+
+    async def __call__(self, prompt: object) -> str:
+        scope = current_scope()
+        assert scope is not None
+        scope.on_overrun = self.overruns.append
+        for _ in range(self.calls):
+            booking = scope.witness(model="m")
+            self.sent += 1
+            await asyncio.sleep(1)
+            booking.settle(usage=self.usage)
+        return "a"
+
+
+class TestWitness:
+    def test_each_call_is_an_entry_of_its_sample(self):
+        """With its usage and its cost."""
+        result = run_virtual(
+            solve(
+                "q",
+                sampler=Framework(2),
+                strategy=full(2),
+                prices={"m": Price(input="1", output="1")},
+            )
+        )
+        assert [entry.sample for entry in result.ledger.entries] == [0, 1, 0, 1]
+        assert result.ledger.total.usage.total_tokens == 28
+        assert float(result.ledger.total.cost) == 28e-6
+        assert result.ledger.enforcement == {"seconds": "exact"}
+
+    def test_one_goes_first_where_nobody_knows_the_size(self):
+        """Then as many as the cap affords at that size."""
+        sampler = Framework()
+        budget = Budget(tokens=20)
+        result = run_virtual(solve("q", sampler=sampler, strategy=full(8), budget=budget))
+        assert sampler.sent == 2
+        assert result.value == "a"
+        assert result.cut.kind == "tokens"
+        assert result.ledger.enforcement["tokens"] == "estimated"
+        assert result.ledger.seconds == 2
+
+    def test_a_cap_on_calls_counts_them_all_and_is_an_estimate(self):
+        """What is on its way cannot be refused: the run ends, and says by how much it overran."""
+        sampler = Framework(2)
+        budget = Budget(calls=3)
+        result = run_virtual(solve("q", sampler=sampler, strategy=full(4), budget=budget))
+        assert result.value == "a"
+        assert result.ledger.enforcement["calls"] == "estimated"
+        assert result.ledger.total.calls == sampler.sent
+        assert len(sampler.overruns) == sampler.sent - 3 > 0
+        assert result.cut.kind == "calls"
+        assert result.cut.overrun == sampler.sent - 3
+
+    def test_a_cap_around_is_overrun_as_well(self):
+        """And refuses what comes next."""
+
+        async def two():
+            with budget_scope(Budget(calls=1)) as ledger:
+                await solve("q", sampler=Framework(2), strategy=full(1))
+                with pytest.raises(BudgetExceeded):
+                    await solve("q", sampler=Framework(1), strategy=full(1))
+            return ledger
+
+        ledger = run_virtual(two())
+        assert ledger.total.calls == 2
+        assert ledger.enforcement["calls"] == "estimated"
+
+    def test_a_call_that_nobody_counts_is_unknown(self):
+        """And none is 0."""
+        result = run_virtual(solve("q", sampler=Framework(usage=None), strategy=full(2)))
+        assert result.ledger.total.calls == 2
+        assert result.ledger.total.usage.total_tokens is None
+
+    def test_a_call_after_the_end_of_its_sample_is_booked(self):
+        """It is paid for."""
+        scopes = []
+
+        class Keeping(Framework):
+            async def __call__(self, prompt):
+                scopes.append(current_scope())
+                return await super().__call__(prompt)
+
+        result = run_virtual(solve("q", sampler=Keeping(), strategy=full(1)))
+        scopes[0].witness(model="m").settle(usage=SEVEN)
+        assert result.ledger.total.usage.total_tokens == 14
+
+    def test_one_that_never_ends_ends_with_its_sample(self):
+        """Its size is not known."""
+
+        class Leaving(Framework):
+            async def __call__(self, prompt):
+                current_scope().witness(model="m")
+                return "a"
+
+        result = run_virtual(solve("q", sampler=Leaving(), strategy=full(1)))
+        assert [entry.status for entry in result.ledger.entries] == ["cancelled"]
+
+    def test_has_a_span_below_its_sample(self):
+        """Unless somebody else opens one."""
+        with captured_spans() as captured:
+            run_virtual(solve("q", sampler=Framework(), strategy=full(1)))
+        spans = {span.name: span for span in captured}
+        assert spans["chat m"].parent.span_id == spans["thinktwice.sample"].context.span_id
+        assert spans["chat m"].attributes["gen_ai.usage.input_tokens"] == 3
+
+
+class TestNode:
+    def test_is_opened_in_every_sample_and_verdict(self):
+        """Inside our span, so that what hangs on it is below that."""
+        seen = []
+
+        @contextmanager
+        def opened(scope):
+            seen.append((scope.role, scope.index))
+            yield
+            seen.append("closed")
+
+        async def run():
+            token = node.set(opened)
+            try:
+                return await solve("q", sampler=Framework(), strategy=full(2))
+            finally:
+                node.reset(token)
+
+        run_virtual(run())
+        assert seen.count("closed") == 2
+        assert seen[:2] == [("sample", 0), ("sample", 1)]
