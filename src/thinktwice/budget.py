@@ -160,7 +160,7 @@ class Limit:
         if self.kind == "seconds" or self.apart or not isinstance(self.owner, _Owner):
             return self
         now = self.owner.limit(self.kind)
-        over = now.spent - now.allowed if self.overrun and self.kind == "calls" else self.overrun
+        over = max(0, now.spent - now.allowed) if self.kind == "calls" else self.overrun
         return replace(self, spent=now.spent, uncounted=now.uncounted, overrun=over)
 
     def __reduce__(self) -> tuple[Callable[..., Limit], tuple[object, ...]]:

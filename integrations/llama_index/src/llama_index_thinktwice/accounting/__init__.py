@@ -1,0 +1,1 @@
+"""What the LLM calls below a sample or a verdict take."""
