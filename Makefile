@@ -17,8 +17,8 @@ NEWER := $(or $(PYTHON),$(addprefix python3.,12 13 14 15 16 17) \
 STAMP := $(VENV)/.installed
 MANIFESTS := pyproject.toml $(wildcard integrations/*/pyproject.toml examples/*/pyproject.toml)
 PROJECTS := $(patsubst %/,%,$(dir $(filter-out pyproject.toml,$(MANIFESTS))))
-EXTRAS := $(addprefix --extra ,code math otel prices schema units langchain agents)
-EDITABLES := --editable '.[code,math,otel,prices,schema,units]' \
+EXTRAS := $(addprefix --extra ,cli code math otel prices schema units langchain agents)
+EDITABLES := --editable '.[cli,code,math,otel,prices,schema,units]' \
 	$(foreach p,$(PROJECTS),--editable '$(p)$(if $(findstring langchain,$(p)),[agents])')
 # Processes for the tests: a second one pays its start-up and imports again, and disturbs what tests
 # time. A file stays in one process, since the fences of a page share names.

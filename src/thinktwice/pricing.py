@@ -174,7 +174,7 @@ class _Layered:
                 return found
         if model is None or usage.input_tokens is None or usage.output_tokens is None:
             return None  # no list of prices would help
-        listed = _list_prices()
+        listed = list_prices()
         if listed is None:
             _warn_once()
             return None
@@ -182,15 +182,15 @@ class _Layered:
 
 
 @functools.cache
-def _list_prices() -> GenaiPrices | None:
-    """One for the process, so that models are looked up once."""
+def list_prices() -> GenaiPrices | None:
+    """The list prices, if there are any; one for the process, so that models are looked up once."""
     return GenaiPrices() if importlib.util.find_spec("genai_prices") is not None else None
 
 
 @functools.cache
 def load_list_prices() -> None:
     """Read the list prices now, if there are any: half a second, at the first time."""
-    listed = _list_prices()
+    listed = list_prices()
     if listed is not None:
         listed.load()
 

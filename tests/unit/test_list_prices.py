@@ -130,5 +130,5 @@ def test_without_the_package_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPat
 def test_the_default_prices_use_it():
     """One object for the process."""
     assert importlib.util.find_spec("genai_prices")
-    assert pricing._list_prices() is pricing._list_prices()
+    assert pricing.list_prices() is pricing.list_prices()
     assert default_prices().price(Usage(**USAGES[0]), model="gpt-5", provider=None)

@@ -24,7 +24,7 @@ def usage(input_tokens: int | None, output_tokens: int | None, **others: int) ->
 
 def unlisted(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if the package of list prices were not installed."""
-    monkeypatch.setattr(pricing, "_list_prices", lambda: None)
+    monkeypatch.setattr(pricing, "list_prices", lambda: None)
     pricing._warn_once.cache_clear()
 
 
@@ -141,7 +141,7 @@ def test_a_table_of_bare_numbers_is_refused():
 def test_overrides_come_first(monkeypatch: pytest.MonkeyPatch):
     """A discount of your own beats the list."""
     listed = PriceTable({"m": Price("9", "9"), "n": Price("9", "9")})
-    monkeypatch.setattr(pricing, "_list_prices", lambda: listed)
+    monkeypatch.setattr(pricing, "list_prices", lambda: listed)
     prices = default_prices({"m": PRICE})
     assert prices.price(USAGE, model="m", provider=None) == PRICE.of(USAGE)
     assert prices.price(USAGE, model="n", provider=None) == Decimal("0.0108")
