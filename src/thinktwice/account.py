@@ -7,7 +7,7 @@ import threading
 import time
 from contextlib import suppress
 from decimal import Decimal
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from thinktwice.budget import Budget, Limit
 from thinktwice.entry import ZERO
@@ -19,9 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from thinktwice.budget import Kind, Level, Need
+    from thinktwice.lease import Shared
 
 NO_CAPS: Final = Budget()
 _NONE: Final = Sums()
+_NO_TICKETS: Final[Mapping[Account, object]] = {}
 
 
 def now() -> float:
@@ -47,18 +49,25 @@ class Account:
         shares: Accounts inside this one that have a share of it set apart for them.
         is_share: It has, or had, such a share itself.
         closed: The cap that a call has overrun.
+        shared: Counts what others spend from the same budget; None if it is nobody else's.
+        own: The part of `held` that is held by leases of this account.
         levels: How caps were kept so far.
         sizes: Of the calls so far, in all accounts of the family.
         started: When it was opened, on the clock of `now`.
     """
 
-    def __init__(self, budget: Budget, parent: Account | None) -> None:
+    def __init__(
+        self, budget: Budget, parent: Account | None, shared: Shared | None = None
+    ) -> None:
         """Open an account inside another."""
         self.budget = budget
+        self.shared = shared
+        self.own = Sums()
         self.chain: tuple[Account, ...] = (self, *parent.chain) if parent else (self,)
         self.bound: tuple[Account, ...] = parent.bound if parent else ()
         if budget is not NO_CAPS and budget != NO_CAPS:
             self.bound = (self, *self.bound)
+        self.beside: tuple[Account, ...] = tuple(each for each in self.bound if each.shared)
         self.lock: threading.Lock = parent.lock if parent else threading.Lock()
         self.slots: list[Slot] = []
         self.spent = Sums()
@@ -83,6 +92,7 @@ class Account:
 
     def caps(self) -> Iterable[tuple[Kind, Decimal, Decimal, Decimal]]:
         """Each cap that is set, but time: kind, allowed, spent, held."""
+        self.refresh()
         budget, spent, held = self.budget, self.spent, self.held
         if budget.calls is not None:
             yield "calls", Decimal(budget.calls), Decimal(spent.calls), Decimal(held.calls)
@@ -90,6 +100,23 @@ class Account:
             yield "tokens", Decimal(budget.tokens), Decimal(spent.tokens), Decimal(held.tokens)
         if budget.money is not None:
             yield "cost", budget.money, spent.cost, held.cost
+
+    def refresh(self) -> None:
+        """Look up what others have spent and hold."""
+        if self.shared is not None:
+            self.spent, self.held = self.shared.totals()
+
+    def take(self, hold: Sums) -> None:
+        """A lease begins; the lock is held."""
+        self.held.add(hold)
+        self.own.add(hold)
+        self.live += 1
+
+    def free(self, hold: Sums, *, live: bool) -> None:
+        """A lease ends; the lock is held."""
+        self.held.add(hold, -1)
+        self.own.add(hold, -1)
+        self.live -= live
 
     @property
     def ends(self) -> float | None:
@@ -179,6 +206,7 @@ class Account:
         if kind == "seconds":
             spent = round(now() - self.started, 3)
             return Limit(kind=kind, allowed=allowed, spent=spent, owner=self)
+        self.refresh()
         uncounted = getattr(self.uncounted, kind)
         return Limit(
             kind=kind,
@@ -202,24 +230,56 @@ class Account:
     def reserve(self, needs: tuple[Need, ...], instead: Lease | None) -> list[Lease] | Refusal:
         """Hold all needs in every account of the chain, or none."""
         with self.lock:
-            given_up: Mapping[Account, Sums] = instead.holds() if instead is not None else {}
-            holds: list[list[Sums]] = [[] for _ in needs]
-            most: list[Sums | None] = [None] * len(needs)
-            for account in self.bound:
-                extra = account.apart(self.chain)
-                if account in given_up:
-                    extra.add(given_up[account], -1)
-                for need, hold, known in zip(needs, holds, most, strict=True):
-                    sums = account.hold(need, extra, known)
-                    if isinstance(sums, Refusal):
-                        return sums
-                    hold.append(sums)
-                    extra.add(sums)
-                if account.is_share:
-                    most = [hold[-1] for hold in holds]
-            if instead is not None:
-                instead.give_up()
-            return [Lease(self, need, hold) for need, hold in zip(needs, holds, strict=True)]
+            while True:
+                holds = self._holds(needs, instead)
+                if isinstance(holds, Refusal):
+                    return holds
+                tickets = self._tickets(needs, holds, instead)
+                if tickets is None:  # others were faster: look again
+                    continue
+                if instead is not None:
+                    instead.give_up()
+                given = zip(needs, holds, tickets, strict=True)
+                return [Lease(self, need, hold, ticket) for need, hold, ticket in given]
+
+    def _holds(self, needs: tuple[Need, ...], instead: Lease | None) -> list[list[Sums]] | Refusal:
+        """What each call would hold of each account."""
+        given_up: Mapping[Account, Sums] = instead.holds() if instead is not None else {}
+        holds: list[list[Sums]] = [[] for _ in needs]
+        most: list[Sums | None] = [None] * len(needs)
+        for account in self.bound:
+            extra = account.apart(self.chain)
+            if account in given_up:
+                extra.add(given_up[account], -1)
+            for need, hold, known in zip(needs, holds, most, strict=True):
+                sums = account.hold(need, extra, known)
+                if isinstance(sums, Refusal):
+                    return sums
+                hold.append(sums)
+                extra.add(sums)
+            if account.is_share:
+                most = [hold[-1] for hold in holds]
+        return holds
+
+    def _tickets(
+        self, needs: tuple[Need, ...], holds: list[list[Sums]], instead: Lease | None
+    ) -> Sequence[Mapping[Account, object]] | None:
+        """What each call gets of accounts that are shared; None where one has too little left."""
+        if not self.beside:
+            return [_NO_TICKETS] * len(needs)
+        before = dict(instead.tickets()) if instead is not None else {}
+        tickets: list[dict[Account, object]] = [{} for _ in needs]
+        for account in self.beside:
+            at, shared = self.bound.index(account), cast("Shared", account.shared)
+            here = [hold[at] for hold in holds]
+            got = shared.exchange(needs, here, instead=before.get(account), force=False)
+            if got is None:
+                if instead is not None:
+                    instead.restore(_given_back(tickets, instead))
+                return None
+            for ticket, each in zip(tickets, got, strict=True):
+                ticket[account] = each
+        return tickets
 
     def hold(self, need: Need, extra: Sums, most: Sums | None = None) -> Sums | Refusal:
         """What a call would hold here; the lock is held.
@@ -232,6 +292,7 @@ class Account:
         """
         if (limit := self.ended_by()) is not None:
             return Refusal(limit, may_pass=False)
+        self.refresh()
         sums = Sums(need.calls)
         budget, spent, held = self.budget, self.spent, self.held
         if budget.calls is not None and (
@@ -253,8 +314,13 @@ class Account:
     def hold_anyway(self, need: Need) -> Lease:
         """Hold a call that is on its way already, whatever the caps say."""
         with self.lock:
-            holds = [Sums(need.calls, need.tokens or 0, need.cost or ZERO) for _ in self.bound]
-            return Lease(self, need, holds)
+            hold = Sums(need.calls, need.tokens or 0, need.cost or ZERO)
+            tickets: dict[Account, object] = {}
+            for each in self.beside:
+                shared = cast("Shared", each.shared)
+                taken = shared.exchange([need], [hold], instead=None, force=True)
+                tickets[each] = taken[0] if taken else None
+            return Lease(self, need, [hold] * len(self.bound), tickets)
 
     def heard(self) -> None:
         """Note that nobody could refuse a call: of the caps, only that on time is kept exactly."""
@@ -310,4 +376,19 @@ class Account:
         self.levels[kind] = "estimated"
 
     def _refusal(self, kind: Kind) -> Refusal:
-        return Refusal(self.limit(kind), may_pass=self.live > 0)
+        others = self.shared is not None and self.held != self.own
+        return Refusal(self.limit(kind), may_pass=self.live > 0 or others)
+
+
+def _given_back(
+    tickets: Sequence[dict[Account, object]], instead: Lease
+) -> Mapping[Account, object]:
+    """Give tickets back, and take anew what was given up for them."""
+    held, restored = instead.holds(), dict(instead.tickets())
+    for account in tickets[0]:
+        shared = cast("Shared", account.shared)
+        for each in tickets:
+            shared.release(each[account])
+        taken = shared.exchange([instead.need], [held[account]], instead=None, force=True)
+        restored[account] = taken[0] if taken else None
+    return restored

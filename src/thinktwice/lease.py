@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from thinktwice.entry import ZERO
 from thinktwice.sample import NO_USAGE, Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from decimal import Decimal
 
     from thinktwice.account import Account
@@ -37,6 +37,42 @@ class Sums:
         return Sums(self.calls + other.calls, self.tokens + other.tokens, self.cost + other.cost)
 
 
+class Shared(Protocol):
+    """Counts what others spend as well, in this process and elsewhere; made by `Quota`.
+
+    A ticket is what it gives for a hold: whatever it finds it by.
+    """
+
+    def totals(self) -> tuple[Sums, Sums]:
+        """What was spent, and what is held."""
+        ...
+
+    def exchange(
+        self, needs: Sequence[Need], holds: Sequence[Sums], *, instead: object, force: bool
+    ) -> Sequence[object] | None:
+        """Hold for several calls, all or none; None where others were faster.
+
+        Args:
+            needs: Their worst cases.
+            holds: What to hold for them.
+            instead: A ticket to give up for it, or None.
+            force: Hold it whatever the cap says.
+        """
+        ...
+
+    def settle(self, ticket: object, spent: Sums) -> None:
+        """A call was made."""
+        ...
+
+    def correct(self, ticket: object, change: Sums) -> None:
+        """A call that was settled turned out otherwise."""
+        ...
+
+    def release(self, ticket: object) -> None:
+        """No call was made."""
+        ...
+
+
 @dataclass
 class Slot:
     """The place of an entry, which an abandoned call fills anew when it ends after all."""
@@ -60,19 +96,21 @@ class Refusal:
 class Lease:
     """What one call holds of every account around it, until it is settled or released, once."""
 
-    __slots__ = ("_account", "_done", "_holds", "_live", "_slot", "need")
+    __slots__ = ("_account", "_done", "_holds", "_live", "_slot", "_tickets", "need")
 
-    def __init__(self, account: Account, need: Need, holds: list[Sums]) -> None:
+    def __init__(
+        self, account: Account, need: Need, holds: list[Sums], tickets: Mapping[Account, object]
+    ) -> None:
         """Made by `Account.reserve`, which holds the lock."""
         self.need = need
         self._account = account
         self._holds = holds
+        self._tickets = tickets  # of those accounts that are shared
         self._live = True
         self._done = False
         self._slot: Slot | None = None
         for each, hold in self._pairs():
-            each.held.add(hold)
-            each.live += 1
+            each.take(hold)
 
     @property
     def open(self) -> bool:
@@ -119,6 +157,8 @@ class Lease:
                 account.slots.append(self._slot)
             for account, hold in self._pairs():
                 self._charge(account, hold, entry, billed=billed)
+                if (shared := account.shared) is not None:
+                    shared.settle(self._tickets[account], self._sum(hold, entry, billed=billed))
             self._account.sizes.add(self.need.kind, entry)
             self._account.notify()
             return entry
@@ -132,6 +172,10 @@ class Lease:
             for account, hold in self._pairs():
                 account.charge(*self._spending(hold, before, billed=True), sign=-1)
                 self._charge(account, hold, self._slot.entry, billed=True)
+                if (shared := account.shared) is not None:
+                    change = self._sum(hold, self._slot.entry, billed=True)
+                    change.add(self._sum(hold, before, billed=True), -1)
+                    shared.correct(self._tickets[account], change)
             self._account.notify()
 
     def release(self) -> None:
@@ -139,14 +183,25 @@ class Lease:
         with self._account.lock:
             if not self._done:
                 self._finish()
+                for account, ticket in self._tickets.items():
+                    if account.shared is not None:
+                        account.shared.release(ticket)
                 self._account.notify()
+
+    def tickets(self) -> Mapping[Account, object]:
+        """What it has of accounts that are shared; the lock is held."""
+        return {} if self._done else self._tickets
+
+    def restore(self, tickets: Mapping[Account, object]) -> None:
+        """Take other tickets for the same holds; the lock is held."""
+        self._tickets = tickets
 
     def holds(self) -> Mapping[Account, Sums]:
         """What it holds of which account; the lock is held."""
         return {} if self._done else dict(self._pairs())
 
     def give_up(self) -> None:
-        """Let go in favour of other leases; the lock is held."""
+        """Let go in favour of other leases, which have its tickets; the lock is held."""
         if not self._done:
             self._finish()
 
@@ -173,8 +228,7 @@ class Lease:
     def _finish(self) -> None:
         self._done = True
         for account, hold in self._pairs():
-            account.held.add(hold, -1)
-            account.live -= self._live
+            account.free(hold, live=self._live)
 
     def _estimated(self, entry: Entry) -> Entry:
         if entry.usage.source != "missing" or entry.cached:
@@ -200,6 +254,10 @@ class Lease:
             cost = hold.cost if billed and not (failed and self.need.cost is None) else ZERO
         counted = Sums(self.need.calls, entry.usage.total_tokens or 0, entry.cost or ZERO)
         return counted, Sums(0, tokens - counted.tokens, cost - counted.cost)
+
+    def _sum(self, hold: Sums, entry: Entry, *, billed: bool) -> Sums:
+        counted, uncounted = self._spending(hold, entry, billed=billed)
+        return counted + uncounted
 
     def _charge(self, account: Account, hold: Sums, entry: Entry, *, billed: bool) -> None:
         if entry.status == "ok" and entry.usage.total_tokens is None:  # nobody counted it

@@ -7,8 +7,10 @@ number of threads and event loops cannot pass a cap between them.
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from thinktwice.account import NO_CAPS, Account, now
 from thinktwice.budget import Need
@@ -22,7 +24,11 @@ if TYPE_CHECKING:
 
     from thinktwice.budget import Budget, Kind, Level, Limit
     from thinktwice.entry import Entry, Role
+    from thinktwice.lease import Shared
     from thinktwice.sample import Usage
+
+_LOOK_AGAIN: Final = 0.02
+"""Seconds until what others have given back is seen."""
 
 
 class Ledger:
@@ -42,6 +48,7 @@ class Ledger:
         *,
         parent: Ledger | None = None,
         implied: bool = False,
+        shared: Shared | None = None,
     ) -> None:
         """Open a ledger.
 
@@ -49,10 +56,11 @@ class Ledger:
             budget: Its caps; none by default.
             parent: The ledger around it, whose caps bind too and which records the same entries.
             implied: The caps are defaults, which nobody asked for.
+            shared: Counts what others spend from the same budget.
         """
         self.budget = budget or NO_CAPS
         self.parent = parent
-        self._account = Account(self.budget, parent._account if parent else None)
+        self._account = Account(self.budget, parent._account if parent else None, shared)
         self._ended: float | None = None
         self._implied = implied
 
@@ -165,21 +173,24 @@ class Ledger:
         """
         return self._account.reserve(needs, instead)
 
-    def witness(self, kind: str) -> tuple[Lease, Limit | None]:
+    def witness(self, kind: str, *, instead: Lease | None = None) -> tuple[Lease, Limit | None]:
         """Hold a call that is on its way already, at the size of such calls: nothing refuses it.
 
         Args:
             kind: Of calls of one size.
+            instead: A lease to give up for it.
 
         Returns:
             What it holds, and the cap that it does not fit into.
         """
         usage, cost = self._account.sizes.typical(kind) or (NO_USAGE, ZERO)
         need = Need(tokens=usage.total_tokens or 0, cost=cost or ZERO, kind=kind)
-        got = self._account.reserve((need,), None)
+        got = self._account.reserve((need,), instead)
         self._account.heard()
         if not isinstance(got, Refusal):
             return got[0], None
+        if instead is not None:
+            instead.release()
         return self._account.hold_anyway(need), got.limit
 
     async def acquire(self, *needs: Need, instead: Lease | None = None) -> list[Lease] | Limit:
@@ -196,11 +207,16 @@ class Ledger:
                 if isinstance(got, Refusal):
                     if not got.may_pass:
                         return got.limit
-                    await changed.wait()
+                    await self._some_change(changed)
             return got
         finally:
             if instead is not None:
                 instead.wake()
+
+    async def _some_change(self, changed: asyncio.Event) -> None:
+        """Wait for a settlement; nobody tells of those of others."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(changed.wait(), _LOOK_AGAIN if self._account.beside else None)
 
     def typical(self, kind: str) -> tuple[Usage, Decimal | None] | None:
         """Usage and cost of the 95th percentile of the calls of a kind; None before the first."""

@@ -274,7 +274,10 @@ class Scope:
         up, since it is paid for all the same.
         """
         held = self._leases.pop() if self._leases else None
-        lease, limit = (held, None) if held else self.ledger.witness(f"{self.role}:{HEARD}")
+        if held is None or self._shared:  # it is to be in the books of this scope
+            lease, limit = self.ledger.witness(f"{self.role}:{HEARD}", instead=held)
+        else:
+            lease, limit = held, None
         leaf = self.recorder.leaf(model, provider, options or {}, emitted=emitted)
         booking = Booking(
             self, lease, role=self.role, model=model, provider=provider, leaf=leaf, size=0

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
     from typing import TypeGuard
 
-    from thinktwice.lease import Lease
+    from thinktwice.lease import Lease, Shared
     from thinktwice.result import Result
     from thinktwice.scope import Scope
 
@@ -45,9 +45,10 @@ class BudgetScope(Ledger):
         parent: Ledger | None,
         weights: Mapping[str, float] | None = None,
         name: str | None = None,
+        shared: Shared | None = None,
     ) -> None:
-        """Made by `budget_scope`."""
-        super().__init__(budget or Budget(), parent=parent)
+        """Made by `budget_scope`, and by `Quota.scope`."""
+        super().__init__(budget or Budget(), parent=parent, shared=shared)
         self.name = name
         self._weights = weights or {}
         self._begun: dict[str, BudgetScope] = {}

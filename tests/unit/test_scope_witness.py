@@ -7,7 +7,17 @@ from contextlib import contextmanager
 
 import pytest
 
-from thinktwice import Budget, BudgetExceeded, Price, Usage, Vote, budget_scope, solve
+from thinktwice import (
+    BestOfN,
+    Budget,
+    BudgetExceeded,
+    Price,
+    Usage,
+    Verdict,
+    Vote,
+    budget_scope,
+    solve,
+)
 from thinktwice.instrumentation import node
 from thinktwice.scope import current_scope
 from thinktwice.stop import AtMost
@@ -127,6 +137,21 @@ class TestWitness:
 
         result = run_virtual(solve("q", sampler=Leaving(), strategy=full(1)))
         assert [entry.status for entry in result.ledger.entries] == ["cancelled"]
+
+    def test_of_a_verdict_is_in_the_books_of_the_verdict(self):
+        """Though what it may cost is held in those of the run: it is a call, and no tool."""
+
+        class Judging:
+            name, exact, calls = "judging", False, 1
+
+            async def __call__(self, sample, /, *, prompt):
+                current_scope().witness(model="m").settle(usage=SEVEN)
+                return Verdict(outcome="pass")
+
+        strategy = BestOfN(2, verifier=Judging(), hedge=False)
+        result = run_virtual(solve("q", sampler=Framework(), strategy=strategy))
+        assert result.ledger.by_role["verify"].calls == 2
+        assert "tool" not in result.ledger.by_role
 
     def test_has_a_span_below_its_sample(self):
         """Unless somebody else opens one."""

@@ -1,0 +1,159 @@
+"""Named budgets that many requests spend from."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+
+from thinktwice.budget import Budget
+from thinktwice.entry import ZERO
+from thinktwice.errors import RunError, UsageError, is_number
+from thinktwice.lease import Sums
+from thinktwice.quota.sqlite import SqliteStore
+from thinktwice.quota.store import Amounts, Caps, Hold, QuotaStore
+from thinktwice.remarks import tell_once
+from thinktwice.workflow import BudgetScope, ledger_around
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+
+    from thinktwice.budget import Need
+
+Period: TypeAlias = Literal["hour", "day", "month"]
+
+_HERE: Final = SqliteStore()
+_LEASE_SECONDS: Final = 900.0  # longer than a run lasts by default
+_UNTOLD: Final = (
+    "what a call took could not be written to the store of quotas: it is charged what it held when "
+    "its time is up"
+)
+
+
+@dataclass(frozen=True)
+class Quota:
+    """A budget by name, of a user, a tenant or a whole application, on top of those of requests.
+
+    Who spends from it opens `scope` around the request. Quotas nest, as all budgets do. A call is
+    reserved in it before it is sent, so that it is never exceeded by any number of processes, as
+    far as any [budget](budgets.md) is not.
+
+    Attributes:
+        name: What it is counted under: quotas of one name in one store are one.
+        budget: The caps, all requests of a period together; not on seconds.
+        per: "hour", "day" or "month" of UTC, at the beginning of which it starts anew; None for
+            never. A request counts in the period in which its scope is opened.
+        store: Where it is counted; in the memory of this process by default.
+        lease_seconds: After this time a call that has not ended is taken for lost, with its
+            process: it is charged its worst case where that is known. One that ends after all is
+            charged what it took.
+
+    Raises:
+        UsageError: A parameter makes no sense; names it.
+    """
+
+    name: str
+    budget: Budget
+    per: Period | None = None
+    store: QuotaStore = field(default=_HERE)
+    lease_seconds: float = _LEASE_SECONDS
+
+    def __post_init__(self) -> None:
+        """Check the parameters."""
+        if not isinstance(self.name, str) or not self.name:
+            raise UsageError("name", self.name, "give a text, such as 'tenant:acme'")
+        if not isinstance(self.budget, Budget) or Caps.of(self.budget) == Caps():
+            raise UsageError("budget", self.budget, "give Budget(calls=, tokens=, cost=)")
+        if self.budget.seconds is not None:
+            remedy = "time is a matter of each request: give it the cap on seconds"
+            raise UsageError("budget", self.budget, remedy)
+        if self.per not in (None, "hour", "day", "month"):
+            raise UsageError("per", self.per, "give 'hour', 'day' or 'month', or None for never")
+        if not is_number(self.lease_seconds) or self.lease_seconds <= 0:
+            raise UsageError("lease_seconds", self.lease_seconds, "give seconds, above 0")
+
+    @contextmanager
+    def scope(self) -> Generator[BudgetScope]:
+        """Let all strategy calls of a block spend from it, sync and async, threads included.
+
+        Yields:
+            The ledger of the block; its `remaining` is that of the quota.
+
+        Raises:
+            RunError: The store fails, where a call is about to be made.
+        """
+        counting = _Counting(self, self.window())
+        scope = BudgetScope(self.budget, parent=ledger_around(), shared=counting)
+        with scope.opened():
+            yield scope
+
+    @property
+    def spent(self) -> Sums:
+        """What was spent of it in the current period: calls, tokens, USD."""
+        return self.store.totals(self.name, self.window())[0].sums()
+
+    def window(self, at: datetime | None = None) -> int:
+        """The UTC second in which the period begins; 0 for one without end."""
+        if self.per is None:
+            return 0
+        day = (at or datetime.now(UTC)).astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+        if self.per != "hour":
+            day = day.replace(hour=0)
+        if self.per == "month":
+            day = day.replace(day=1)
+        return int(day.timestamp())
+
+
+class _Counting:
+    """A quota as the ledger of a request counts in it."""
+
+    def __init__(self, quota: Quota, window: int) -> None:
+        self._quota = quota
+        self._window = window
+        self._caps = Caps.of(quota.budget)
+
+    def totals(self) -> tuple[Sums, Sums]:
+        spent, held = self._quota.store.totals(self._quota.name, self._window)
+        return spent.sums(), held.sums()
+
+    def exchange(
+        self, needs: Sequence[Need], holds: Sequence[Sums], *, instead: object, force: bool
+    ) -> Sequence[object] | None:
+        asked = [
+            Hold(Amounts.of(hold), Amounts.of(_known(need)))
+            for need, hold in zip(needs, holds, strict=True)
+        ]
+        return self._quota.store.hold(
+            self._quota.name,
+            self._window,
+            asked,
+            caps=None if force else self._caps,
+            instead=instead,
+            seconds=self._quota.lease_seconds,
+        )
+
+    def settle(self, ticket: object, spent: Sums) -> None:
+        self._told(ticket, Amounts.of(spent))
+
+    def correct(self, ticket: object, change: Sums) -> None:
+        del ticket  # it is settled
+        self._told(None, Amounts.of(change))
+
+    def release(self, ticket: object) -> None:
+        try:
+            self._quota.store.release(ticket)
+        except RunError:
+            tell_once(_UNTOLD)
+
+    def _told(self, ticket: object, spent: Amounts) -> None:
+        """The call is paid for: a store that fails must not lose its answer."""
+        try:
+            self._quota.store.settle(self._quota.name, self._window, ticket, spent)
+        except RunError:
+            tell_once(_UNTOLD)
+
+
+def _known(need: Need) -> Sums:
+    """The worst case, as far as it is known: of the rest, a call holds all that there is."""
+    return Sums(need.calls, need.tokens or 0, need.cost or ZERO)

@@ -1,0 +1,219 @@
+"""Budgets that many requests spend from."""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+
+from thinktwice import (
+    Budget,
+    BudgetExceeded,
+    Price,
+    RunError,
+    UsageError,
+    Vote,
+    budget_scope,
+    solve,
+)
+from thinktwice.quota import Quota, SqliteStore
+from thinktwice.stop import AtMost
+from thinktwice.testing import ScriptedSampler, run_virtual
+
+pytestmark = pytest.mark.usefixtures("silent_remarks")
+PRICES = {"fake-model": Price(input=1000, output=1000)}  # .001 USD a token
+
+
+def full(n: int) -> Vote:
+    return Vote(n, stop=AtMost(n), hedge=False)
+
+
+def model(**more):
+    return ScriptedSampler(["a"], input_tokens=3, output_tokens=4, max_tokens=4, **more)
+
+
+@pytest.fixture
+def store():
+    return SqliteStore()
+
+
+def vote(n=3, **more):
+    return solve("q", sampler=model(), strategy=full(n), prices=PRICES, **more)
+
+
+class TestQuota:
+    def test_holds_for_all_requests_together(self, store):
+        """And says what is left."""
+        quota = Quota("tenant", Budget(calls=5), store=store)
+
+        async def requests():
+            with quota.scope() as ledger:
+                assert (await vote()).launched == 3
+                assert ledger.remaining["calls"] == 2
+            with quota.scope():
+                second = await vote()
+            assert second.launched == 2
+            assert second.cut.kind == "calls"
+            with quota.scope(), pytest.raises(BudgetExceeded):
+                await vote()
+
+        run_virtual(requests())
+        assert quota.spent.calls == 5
+        assert quota.spent.tokens == 35
+
+    def test_money_adds_up_exactly(self, store):
+        """What was reserved and not used is given back."""
+        quota = Quota("tenant", Budget(cost="1"), store=store)
+
+        async def requests():
+            with quota.scope():
+                await vote()
+
+        run_virtual(requests())
+        assert quota.spent.cost == Decimal("0.021")
+        assert store.totals("tenant", 0)[1] == (0, 0, 0)
+
+    def test_concurrent_requests_never_exceed_it(self, store):
+        """They wait for each other's reservations where these may give something back."""
+        quota = Quota("tenant", Budget(tokens=200), store=store)
+
+        async def request():
+            with quota.scope():
+                try:
+                    return (await vote(4)).launched
+                except BudgetExceeded:
+                    return 0
+
+        async def requests():
+            return await asyncio.gather(*(request() for _ in range(20)))
+
+        launched = run_virtual(requests())
+        assert sum(launched) * 7 == quota.spent.tokens
+        assert 180 < quota.spent.tokens <= 200
+
+    def test_names_and_stores_are_apart(self, store):
+        """Each is a quota of its own; the same name in the same store is the same one."""
+
+        async def spent(quota):
+            with quota.scope():
+                await vote()
+
+        one = Quota("one", Budget(calls=9), store=store)
+        run_virtual(spent(one))
+        assert Quota("other", Budget(calls=9), store=store).spent.calls == 0
+        assert Quota("one", Budget(calls=9), store=SqliteStore()).spent.calls == 0
+        assert Quota("one", Budget(tokens=10), store=store).spent.calls == 3
+
+    def test_nests_with_others_and_with_the_budget_of_a_request(self, store):
+        """Each of them binds."""
+        application = Quota("application", Budget(calls=100), store=store)
+        tenant = Quota("tenant", Budget(calls=4), store=store)
+
+        async def requests():
+            with application.scope(), tenant.scope(), budget_scope(Budget(calls=2)):
+                assert (await vote()).launched == 2
+            with application.scope(), tenant.scope():
+                assert (await vote(budget=Budget(calls=50))).launched == 2
+
+        run_virtual(requests())
+        assert application.spent.calls == tenant.spent.calls == 4
+
+    def test_a_call_that_fails_is_charged_as_in_any_budget(self, store):
+        """One that was refused by its provider is free but for the call."""
+        quota = Quota("tenant", Budget(calls=9, tokens=900), store=store)
+        broken = ScriptedSampler([ValueError("broken")], max_tokens=4)
+
+        async def request():
+            with quota.scope(), pytest.raises(ValueError, match="broken"):
+                await solve("q", sampler=broken, strategy=full(1))
+
+        run_virtual(request())
+        assert quota.spent.calls == 1
+        assert store.totals("tenant", 0)[1] == (0, 0, 0)
+
+
+class TestPeriods:
+    @pytest.mark.parametrize(
+        ("per", "begins"),
+        [
+            ("hour", datetime(2026, 3, 31, 23, tzinfo=UTC)),
+            ("day", datetime(2026, 3, 31, tzinfo=UTC)),
+            ("month", datetime(2026, 3, 1, tzinfo=UTC)),
+        ],
+    )
+    def test_begin_in_utc(self, per, begins):
+        """Whatever the time zone of the machine."""
+        quota = Quota("q", Budget(calls=1), per=per)
+        assert quota.window(datetime(2026, 3, 31, 23, 59, 59, tzinfo=UTC)) == begins.timestamp()
+
+    def test_a_new_one_starts_from_nothing(self, store):
+        """What was spent before stays in its own."""
+        quota = Quota("q", Budget(calls=3), per="day", store=store)
+        store.hold("q", quota.window() - 86400, [], caps=None, instead=None, seconds=1)
+        store.settle("q", quota.window() - 86400, None, (3, 0, 0))
+        assert quota.spent.calls == 0
+
+    def test_without_one_it_never_ends(self):
+        """The default."""
+        assert Quota("q", Budget(calls=1)).window() == 0
+
+
+class TestFaults:
+    def test_a_store_that_fails_refuses_what_comes_next(self, store, monkeypatch):
+        """A cap that cannot be looked up is not kept by guessing."""
+        quota = Quota("q", Budget(calls=9), store=store)
+
+        def fail(*_, **__):
+            raise RunError("disk")
+
+        async def request():
+            with quota.scope():
+                monkeypatch.setattr(store, "hold", fail)
+                with pytest.raises(RunError, match="disk"):
+                    await vote()
+
+        run_virtual(request())
+
+    def test_a_store_that_fails_later_loses_no_answer(self, store, monkeypatch):
+        """The call is charged when its time is up."""
+        quota = Quota("q", Budget(calls=9), store=store)
+
+        def fail(*_, **__):
+            raise RunError("disk")
+
+        async def request():
+            with quota.scope():
+                monkeypatch.setattr(store, "settle", fail)
+                return await vote()
+
+        assert run_virtual(request()).value == "a"
+        assert store.totals("q", 0)[1].calls == 3
+
+
+class TestMistakes:
+    @pytest.mark.parametrize(
+        ("settings", "named"),
+        [
+            ({"name": ""}, "name"),
+            ({"name": 5}, "name"),
+            ({"budget": 5}, "budget"),
+            ({"budget": Budget()}, "budget"),
+            ({"budget": Budget(calls=1, seconds=5)}, "seconds"),
+            ({"per": "week"}, "per"),
+            ({"lease_seconds": 0}, "lease_seconds"),
+        ],
+    )
+    def test_are_named(self, settings, named):
+        """Before anything is spent."""
+        with pytest.raises(UsageError, match=named):
+            Quota(**{"name": "q", "budget": Budget(calls=1), **settings})
+
+    def test_is_data(self, tmp_path):
+        """It can be written into a configuration, and sent to another process."""
+        quota = Quota("q", Budget(calls=1), store=SqliteStore(tmp_path / "q.db"))
+        copied = pickle.loads(pickle.dumps(quota))  # noqa: S301 - our own
+        assert (copied.name, copied.budget) == (quota.name, quota.budget)
+        assert copied.store.path == quota.store.path
