@@ -1,8 +1,8 @@
 """Which answers are the same answer: extraction from what samplers return, and keys to compare.
 
 `key_function` is the door: it turns the `key=` of a strategy or verifier into a callable. Adapters
-register their framework's types on `default_key` (the key of a value), `text_in` (its text) and
-`with_text` (the value with another text).
+register their framework's types on `default_key` (the key of a value), `text_in` (its text),
+`with_text` (the value with another text) and `documents.opened` (the object that it holds).
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import dataclasses
 import json
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, singledispatch
 from typing import Any, NamedTuple, cast
 
 from thinktwice.answers.json_path import json_in
@@ -44,11 +44,12 @@ class Document:
     holding: Callable[[object], object]
 
 
+@singledispatch
 def opened(value: object) -> Document | None:
     """The object in what a sampler returned; None if there is none.
 
     It is the value itself; of `{"raw", "parsed", "parsing_error"}` what was parsed; of a text the
-    JSON that it is, or that its last readable code fence is.
+    JSON that it is, or that its last readable code fence is. Adapters register types that hold one.
 
     Raises:
         UsageError: A message or response, whose text nobody has parsed.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError, c
 
 from thinktwice import UsageError
 from thinktwice.answers import default_key
-from thinktwice.answers.documents import OBJECT, Kind, opened, parts_of, rebuilt
+from thinktwice.answers.documents import OBJECT, Document, Kind, opened, parts_of, rebuilt
 
 
 class Town(BaseModel):
@@ -195,3 +195,26 @@ class TestRebuilt:
         template = {"a": [1]}
         rebuilt(template, {"a": [2]})
         assert json.dumps(template) == '{"a": [1]}'
+
+
+@dataclass
+class Envelope:
+    """Holds an object, beside other things."""
+
+    inside: object
+    stamp: str = "old"
+
+
+def test_a_type_that_an_adapter_registers_is_opened_its_way():
+    """And what is put together goes back into one."""
+
+    @opened.register
+    def _(value: Envelope) -> Document | None:
+        inner = opened(value.inside)
+        return inner and Document(inner.content, lambda content: replace(value, inside=content))
+
+    document = opened(Envelope({"a": 1}))
+    assert document is not None
+    assert document.content == {"a": 1}
+    assert document.holding({"a": 2}) == Envelope({"a": 2})
+    assert opened(Envelope(None)) is None

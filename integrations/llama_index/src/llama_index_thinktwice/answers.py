@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Hashable  # noqa: TC003 - singledispatch reads the annotations
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from llama_index.core.base.llms.types import (
     ChatMessage,
@@ -18,18 +18,28 @@ from llama_index.core.chat_engine.types import AgentChatResponse
 from llama_index.core.schema import QueryBundle
 
 from thinktwice.answers import canonical_json, default_key, fold, text_in, with_text
+from thinktwice.answers.documents import Document, opened
 from thinktwice.answers.shapes import tool_call
 
 # Streaming responses are none of these: they are read to their end before they are compared.
 
 
-@default_key.register(Response)
+_NOTHING: Final = "Empty Response"
+"""What synthesizers of LlamaIndex make of an empty reply, and of one that cannot be read."""
+
+
+@default_key.register
+def _(value: Response) -> Hashable | None:
+    """By its text; nothing where there were sources and the synthesizer made nothing of them."""
+    if value.response is None or (value.response == _NOTHING and value.source_nodes):
+        return None
+    return fold(value.response)
+
+
 @default_key.register(AgentChatResponse)
 @default_key.register(CompletionResponse)
 @default_key.register(QueryBundle)
-def _(
-    value: Response | AgentChatResponse | CompletionResponse | QueryBundle,
-) -> Hashable | None:
+def _(value: AgentChatResponse | CompletionResponse | QueryBundle) -> Hashable | None:
     """By their text."""
     text = text_in(value)
     return None if text is None else fold(text)
@@ -39,6 +49,17 @@ def _(
 def _(value: PydanticResponse) -> Hashable | None:
     """By its object."""
     return None if value.response is None else canonical_json(value.response)
+
+
+@opened.register
+def _(value: PydanticResponse) -> Document | None:
+    """Its object: what a vote on fields puts together goes back into a response."""
+    inner = opened(value.response)
+    if inner is None:
+        return None
+    return Document(
+        inner.content, lambda content: replace(value, response=cast("Any", inner.holding(content)))
+    )
 
 
 @default_key.register
