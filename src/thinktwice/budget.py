@@ -160,7 +160,8 @@ class Limit:
         if self.kind == "seconds" or self.apart or not isinstance(self.owner, _Owner):
             return self
         now = self.owner.limit(self.kind)
-        over = max(0, now.spent - now.allowed) if self.kind == "calls" else self.overrun
+        calls = self.kind == "calls"
+        over = max(0, int(now.spent) - int(now.allowed)) if calls else self.overrun
         return replace(self, spent=now.spent, uncounted=now.uncounted, overrun=over)
 
     def __reduce__(self) -> tuple[Callable[..., Limit], tuple[object, ...]]:
