@@ -61,7 +61,8 @@ def check_verifier(given: object, parameter: str = "verifier") -> None:
         UsageError: As above; or it is the class of a verifier, which was to be called.
     """
     if not callable(given):
-        raise UsageError(parameter, given, "pass a verifier, or a callable of the value")
+        remedy = "pass a verifier, or a callable of the value; an adapter makes one of an evaluator"
+        raise UsageError(parameter, given, remedy)
     if isinstance(given, type) and isinstance(given, Verifier):
         raise UsageError(parameter, given, f"make one of the class: {given.__name__}(...)")
 

@@ -171,8 +171,12 @@ def check_rubric(rubric: str) -> None:
         raise UsageError("rubric", rubric, "say what makes an answer good, and what bad")
 
 
-def check_scale(scale: tuple[float, float]) -> None:
+def check_scale(scale: tuple[float, float], name: str = "scale") -> None:
     """Refuse what is no pair of finite numbers that rises.
+
+    Args:
+        scale: What was given.
+        name: Of the parameter.
 
     Raises:
         UsageError: As above.
@@ -181,7 +185,7 @@ def check_scale(scale: tuple[float, float]) -> None:
     finite = all(is_number(end) and math.isfinite(end) for end in ends)
     if len(ends) != 2 or not finite or not ends[0] < ends[1]:  # noqa: PLR2004 - a pair
         remedy = "give the worst score, then a higher best one, such as (0, 10)"
-        raise UsageError("scale", scale, remedy)
+        raise UsageError(name, scale, remedy)
 
 
 def check_reference(reference: object) -> None:
