@@ -98,14 +98,13 @@ class Solver:
         prompting: Prompting[P] | None = None,
         options: Options | Callable[[int], Options] | None = None,
     ) -> Result[T]:
-        """`thinktwice.solve`, for a request that came in by an async method."""
+        """`thinktwice.solve`, for a request that came in by an async method.
+
+        Inside one that came in by a sync method it leaves async clients alone as well.
+        """
         self._prepare()
-        token = blocking.set(False)
-        try:
-            with around_run(self._llm_spans):
-                return await solve(prompt, sampler=sampler, **self._given(prompting, options))
-        finally:
-            blocking.reset(token)
+        with around_run(self._llm_spans):
+            return await solve(prompt, sampler=sampler, **self._given(prompting, options))
 
     def solve_sync(
         self,
