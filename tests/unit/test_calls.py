@@ -10,6 +10,7 @@ import pytest
 from thinktwice import (
     BestOfN,
     Budget,
+    BudgetExceeded,
     Completion,
     Outcome,
     Price,
@@ -23,7 +24,7 @@ from thinktwice import (
 )
 from thinktwice.calls import call
 from thinktwice.stop import AtMost
-from thinktwice.testing import ScriptedSampler, run_virtual
+from thinktwice.testing import ScriptedSampler, captured_spans, run_virtual
 from thinktwice.tokens import upper_bound_tokens
 from thinktwice.verifiers import Judge
 
@@ -221,3 +222,38 @@ def test_the_worst_case_is_the_prompt_and_max_tokens():
             with pytest.raises(Exception, match="tokens"):
                 run_virtual(run)
         assert sampler.calls == calls
+
+
+class TestTraits:
+    """What a sampler says of its calls."""
+
+    def test_what_it_reads_besides_the_prompt_is_reserved(self):
+        """A call that the prompt alone would fit into is refused, and costs nothing."""
+        sampler = ScriptedSampler(["a"], max_tokens=5)
+        budget = Budget(tokens=60)
+        solved = run_virtual(solve("q", sampler=sampler, strategy=Vote(1), budget=budget))
+        assert solved.value == "a"
+        sampler.reads = lambda prompt: [prompt, "a tool " * 20]
+        with pytest.raises(BudgetExceeded):
+            run_virtual(solve("q", sampler=sampler, strategy=Vote(1), budget=budget))
+        assert sampler.calls == 1
+
+    def test_and_estimated_where_nobody_counts(self):
+        """Under a cap that has to bind."""
+
+        async def sampler(prompt):
+            return "a"
+
+        sampler.reads = lambda prompt: [prompt, "a tool " * 20]
+        budget = Budget(tokens=1000)
+        solved = run_virtual(solve("q", sampler=sampler, strategy=Vote(1), budget=budget))
+        assert only(solved).usage.input_tokens > 40
+
+    @pytest.mark.parametrize(("emitted", "count"), [(True, 0), (False, 1), (None, 1)])
+    def test_whether_somebody_else_has_a_span_for_it(self, emitted, count):
+        """Then there is none of ours."""
+        sampler = ScriptedSampler(["a"], model="m")
+        sampler.emitted = emitted
+        with captured_spans() as spans:
+            run_virtual(solve("q", sampler=sampler, strategy=Vote(1)))
+        assert [span.name for span in spans].count("chat m") == count

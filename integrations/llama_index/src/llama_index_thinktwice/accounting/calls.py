@@ -19,7 +19,7 @@ from llama_index.core.llms.structured_llm import StructuredLLM
 from llama_index_thinktwice.accounting.asking import given_to, model_of, options_of, provider_of
 from llama_index_thinktwice.accounting.reading import reading
 from llama_index_thinktwice.accounting.troubles import note
-from llama_index_thinktwice.accounting.usage import read_reply
+from llama_index_thinktwice.accounting.usage import read_reply, read_usage
 from llama_index_thinktwice.tracing import emitted
 from thinktwice.booking import current_booking
 from thinktwice.scope import current_scope
@@ -74,12 +74,12 @@ class Call:
         self._heard: Usage | None = None
         self._stream: ref[Any] | None = None
         self._forgotten: finalize[Any, Any] | None = None
-        prompt, given = given_to(arguments)
-        self._asked = reading(prompt, given) if scope.ledger.capped else None
+        asked = given_to(arguments)
+        self._asked = asked if scope.ledger.capped else None  # to estimate by
         self._booking: Booking | None = scope.witness(
             model=model_of(llm),
             provider=provider_of(llm),
-            options=options_of(llm, given),
+            options=options_of(llm, asked[1]),
             emitted=emitted(llm),
         )
 
@@ -122,15 +122,15 @@ class Call:
 
     def hear(self, response: object) -> None:
         """Note the usage of a part of it: a chunk, or a method that it goes through."""
-        self._heard = read_reply(response).usage or self._heard
+        self._heard = read_usage(response) or self._heard
 
     def succeed(self, response: object) -> None:
         """It has ended with a response, or with the last chunk of its stream."""
         reply = read_reply(response)
         usage = reply.usage or self._heard
-        if usage is None and self.scope.ledger.capped:  # a cap must bind even where nobody counts
+        if usage is None and self._asked is not None:  # a cap must bind even where nobody counts
             model = reply.model or model_of(self.llm)
-            usage = estimate_usage(self._asked, reply.text or "", model)
+            usage = estimate_usage(reading(*self._asked), reply.text or "", model)
         self._settle("ok", usage=usage, model=reply.model)
 
     def fail(self, error: BaseException | None) -> None:

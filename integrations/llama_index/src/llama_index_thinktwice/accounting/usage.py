@@ -53,7 +53,7 @@ def read_reply(response: object) -> Reply:
     else:
         return NO_REPLY
     raw = _fields(response.raw)
-    sampled, top = _logprobs(response)
+    sampled, top = _logprobs(raw, response)
     model = raw.get("model") or raw.get("model_version")
     return Reply(
         text=text,
@@ -63,6 +63,13 @@ def read_reply(response: object) -> Reply:
         logprobs=sampled,
         top_logprobs=top,
     )
+
+
+def read_usage(response: object) -> Usage | None:
+    """Read the tokens alone, of a chunk of a stream, say."""
+    if isinstance(response, ChatResponse | CompletionResponse):
+        return _usage(_fields(response.raw), response)
+    return None
 
 
 def _fields(thing: object) -> Fields:
@@ -81,7 +88,8 @@ def _usage(raw: Fields, response: ChatResponse | CompletionResponse) -> Usage | 
     if isinstance(response, ChatResponse):
         places.append(response.message.additional_kwargs)
     for place in places:
-        if (usage := _read(_fields(place))) is not None:
+        counts = _fields(place)
+        if counts and (usage := _read(counts)) is not None:
             return usage
     return None
 
@@ -126,11 +134,7 @@ def _detail(counts: Fields, places: tuple[str, ...], name: str) -> int | None:
 
 
 def _finish_reason(raw: Fields, response: ChatResponse | CompletionResponse) -> str | None:
-    choices: Any = raw.get("choices") or raw.get("candidates")
-    first = _fields(
-        cast("list[object]", choices)[0] if isinstance(choices, list) and choices else None
-    )
-    for place in (first, raw, _beside(response)):
+    for place in (_first_choice(raw), raw, _beside(response)):
         for name in _REASONS:
             reason = place.get(name)
             reason = getattr(reason, "name", reason)  # an enum of Google's
@@ -139,12 +143,30 @@ def _finish_reason(raw: Fields, response: ChatResponse | CompletionResponse) -> 
     return None
 
 
+def _first_choice(raw: Fields) -> Fields:
+    choices: Any = raw.get("choices") or raw.get("candidates")
+    made = cast("list[object]", choices) if isinstance(choices, list) else []
+    return _fields(made[0]) if made else {}
+
+
 def _logprobs(
-    response: ChatResponse | CompletionResponse,
+    raw: Fields, response: ChatResponse | CompletionResponse
 ) -> tuple[tuple[float, ...] | None, tuple[tuple[float, ...], ...] | None]:
-    """LlamaIndex keeps the most probable tokens of each position, the sampled one unmarked."""
+    """LlamaIndex keeps the most probable tokens of each position, the sampled one unmarked.
+
+    That is in the provider's own reply, where it is one like OpenAI's.
+    """
+    own = _sampled(_fields(_first_choice(raw).get("logprobs")))
     if not response.logprobs:
-        return None, None
+        return own, None
     top = tuple(tuple(each.logprob for each in position) for position in response.logprobs)
     sampled = tuple(position[0] for position in top if len(position) == 1)
-    return (sampled if len(sampled) == len(top) else None), top
+    return own or (sampled if len(sampled) == len(top) else None), top
+
+
+def _sampled(told: Fields) -> tuple[float, ...] | None:
+    """Of the tokens of a choice: chat completions have a record for each, others a list."""
+    records: Any = told.get("content") or ()
+    listed: Any = told.get("token_logprobs") or [_fields(each).get("logprob") for each in records]
+    found = tuple(float(each) for each in listed if isinstance(each, int | float))
+    return found if found and len(found) == len(listed) else None
