@@ -110,6 +110,7 @@ class Scope:
         self._bookings: list[Booking] = []
         self.begun = False
         self._ended = False
+        self._given_up: Booking | None = None
         self._joined = False
         self._ordinal = ordinal
         self._calls = 0
@@ -273,6 +274,10 @@ class Scope:
         the run; `on_overrun` may end the sample. From any thread; also after the sample was given
         up, since it is paid for all the same.
         """
+        if self._given_up is not None:  # late, and booked as it was given up
+            booking, self._given_up = self._given_up, None
+            booking.model, booking.provider = model, provider
+            return booking
         held = self._leases.pop() if self._leases else None
         if held is None or self._shared:  # it is to be in the books of this scope
             lease, limit = self.ledger.witness(f"{self.role}:{HEARD}", instead=held)
@@ -426,6 +431,7 @@ class Scope:
             lease = self._leases.pop()
             alone = Booking(self, lease, role=self.role, model=None, provider=None, leaf=NO_LEAF)
             alone.settle(status=status, error=error, usage=NO_USAGE if self._joined else None)
+            self._given_up = alone if status == "abandoned" else None
         self.release()
         return self.ledger.total
 

@@ -24,6 +24,8 @@ from llama_index.core.llms.function_calling import FunctionCallingLLM
 from llama_index.core.llms.llm import ToolSelection
 from pydantic import PrivateAttr
 
+from thinktwice import remarks
+
 
 class ScriptedLLM(FunctionCallingLLM):
     """Answers with its replies in order of the calls, starting again after the last.
@@ -335,15 +337,26 @@ def call(request):
 
 @pytest.fixture(autouse=True)
 def _own_openai_clients(request, monkeypatch):
-    """Close the async clients that an `OpenAI` keeps on the loop of the test, which ends after it.
+    """Close the clients that an `OpenAI` keeps when a test ends, the async ones on its loop.
 
     Nobody else does: their sockets are found open when the garbage is collected, in a later test.
     """
     module = sys.modules.get("llama_index.llms.openai.base")
-    if module is None or "anyio_backend" not in request.fixturenames:
+    if module is None:
+        yield
         return
-    clients = request.getfixturevalue("_openai_clients")
-    get = module.OpenAI._get_aclient
+    clients: list[Any] = []
+    _keep(clients, "_get_client", module.OpenAI, monkeypatch)
+    if "anyio_backend" in request.fixturenames:
+        waiting = request.getfixturevalue("_openai_clients")
+        _keep(waiting, "_get_aclient", module.OpenAI, monkeypatch)
+    yield
+    for client in clients:
+        client.close()
+
+
+def _keep(clients: list[Any], method: str, llm_class: Any, monkeypatch: Any) -> None:
+    get = getattr(llm_class, method)
 
     def kept(llm: Any) -> Any:
         client = get(llm)
@@ -351,7 +364,7 @@ def _own_openai_clients(request, monkeypatch):
             clients.append(client)
         return client
 
-    monkeypatch.setattr(module.OpenAI, "_get_aclient", kept)
+    monkeypatch.setattr(llm_class, method, kept)
 
 
 @pytest.fixture
@@ -361,3 +374,22 @@ async def _openai_clients():
     yield clients
     for client in clients:
         await client.close()
+
+
+class _Everything(set[str]):
+    """Has all of it been said already."""
+
+    def __contains__(self, item: object) -> bool:
+        return True
+
+
+@pytest.fixture
+def fresh_remarks(monkeypatch):
+    """Warnings that are said once a process are said again."""
+    monkeypatch.setattr(remarks, "_told", set())
+
+
+@pytest.fixture
+def silent_remarks(monkeypatch):
+    """No Python warnings about samples, where they are not the subject."""
+    monkeypatch.setattr(remarks, "_told", _Everything())

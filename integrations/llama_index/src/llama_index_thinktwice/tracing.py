@@ -92,7 +92,7 @@ def around_run(chosen: LlmSpans) -> Generator[None]:
         stack.callback(node.reset, node.set(sample_node))
         stack.enter_context(under(*_around()))
         if active_span_id.get() is None:  # else its samples would be trees of their own
-            stack.enter_context(_node("run", {}))
+            stack.enter_context(_node("run", active_instrument_tags.get()))
         yield
 
 
@@ -108,9 +108,9 @@ def _around() -> list[Span]:
 @contextmanager
 def sample_node(scope: Scope) -> Generator[None]:
     """The node of a sample or verdict, named by what it is for."""
-    tags: dict[str, Any] = {RUN_ID: scope.run}
-    if scope.index is not None:
-        tags[INDEX] = scope.index
+    tags = {**active_instrument_tags.get(), RUN_ID: scope.run, INDEX: scope.index}
+    if scope.index is None:
+        del tags[INDEX]  # that of the sample around the run
     with raised(), _node(scope.role, tags):
         yield
 
@@ -121,12 +121,9 @@ def _node(name: str, tags: Mapping[str, Any]) -> Generator[None]:
     parent = active_span_id.get()
     token = active_span_id.set(id_)
     try:
-        with instrument_tags({**active_instrument_tags.get(), **tags}), hidden():
+        with instrument_tags(dict(tags)), hidden():
             _dispatcher.span_enter(
-                id_=id_,
-                bound_args=_NO_ARGUMENTS,
-                parent_id=parent,
-                tags=active_instrument_tags.get(),
+                id_=id_, bound_args=_NO_ARGUMENTS, parent_id=parent, tags=dict(tags)
             )
             try:
                 with shown():  # handlers may have made a span of theirs current: it stays so
