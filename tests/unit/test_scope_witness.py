@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from contextlib import contextmanager
 
 import pytest
@@ -126,6 +127,30 @@ class TestWitness:
         result = run_virtual(solve("q", sampler=Keeping(), strategy=full(1)))
         scopes[0].witness(model="m").settle(usage=SEVEN)
         assert result.ledger.total.usage.total_tokens == 14
+
+    def test_the_first_call_of_a_thread_that_was_given_up_is_booked_once(self):
+        """Its sample was booked as one call of unknown size when it was given up."""
+        go, done = threading.Event(), threading.Event()
+
+        class Late(Framework):
+            def __call__(self, prompt):  # a plain function: on a thread
+                assert go.wait(10)
+                current_scope().witness(model="m").settle(usage=SEVEN)
+                done.set()
+
+        async def run():
+            asked = asyncio.create_task(
+                solve("q", sampler=Late(), strategy=full(1), budget=Budget(seconds=0.05))
+            )
+            with pytest.raises(BudgetExceeded) as caught:
+                await asked
+            go.set()
+            assert await asyncio.to_thread(done.wait, 10)
+            return caught.value.ledger
+
+        ledger = asyncio.run(run())
+        assert [entry.status for entry in ledger.entries] == ["abandoned"]
+        assert ledger.total.usage.total_tokens == 7
 
     def test_one_that_never_ends_ends_with_its_sample(self):
         """Its size is not known."""
