@@ -1,0 +1,1 @@
+"""Strategies over the next step of agents."""

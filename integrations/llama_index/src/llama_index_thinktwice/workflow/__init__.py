@@ -1,0 +1,1 @@
+"""Strategies in the steps of workflows, and over whole runs."""
