@@ -186,12 +186,15 @@ class Ledger:
         usage, cost = self._account.sizes.typical(kind) or (NO_USAGE, ZERO)
         need = Need(tokens=usage.total_tokens or 0, cost=cost or ZERO, kind=kind)
         got = self._account.reserve((need,), instead)
-        self._account.heard()
         if not isinstance(got, Refusal):
             return got[0], None
         if instead is not None:
             instead.release()
         return self._account.hold_anyway(need), got.limit
+
+    def hear(self) -> None:
+        """Note that nobody could refuse a call: of the caps, only that on time is kept exactly."""
+        self._account.heard()
 
     async def acquire(self, *needs: Need, instead: Lease | None = None) -> list[Lease] | Limit:
         """Like `reserve`, waiting while a call in flight may still give something back."""

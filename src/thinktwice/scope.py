@@ -283,6 +283,7 @@ class Scope:
             lease, limit = self.ledger.witness(f"{self.role}:{HEARD}", instead=held)
         else:
             lease, limit = held, None
+        self.ledger.hear()
         leaf = self.recorder.leaf(model, provider, options or {}, emitted=emitted)
         booking = Booking(
             self, lease, role=self.role, model=model, provider=provider, leaf=leaf, size=0

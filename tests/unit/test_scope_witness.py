@@ -72,6 +72,16 @@ class TestWitness:
         assert float(result.ledger.total.cost) == 28e-6
         assert result.ledger.enforcement == {"seconds": "exact"}
 
+    def test_no_cap_but_that_on_time_is_more_than_an_estimate(self):
+        """Also where none was overrun."""
+        budget = Budget(calls=9, tokens=900)
+        result = run_virtual(solve("q", sampler=Framework(), strategy=full(1), budget=budget))
+        assert result.ledger.enforcement == {
+            "calls": "estimated",
+            "tokens": "estimated",
+            "seconds": "exact",
+        }
+
     def test_one_goes_first_where_nobody_knows_the_size(self):
         """Then as many as the cap affords at that size."""
         sampler = Framework()

@@ -12,7 +12,7 @@ from arithmetic_lm.asking import REFUSAL
 from arithmetic_lm.engine import Engine
 from arithmetic_lm.faults import Faults
 from arithmetic_lm.problems import final_answer
-from arithmetic_lm.server import ArithmeticServer, echo
+from arithmetic_lm.server import ArithmeticServer, ToolCall, echo
 
 pytestmark = pytest.mark.anyio
 
@@ -362,3 +362,41 @@ async def test_small_takes_the_last_message_for_the_question(engine):
     async with ArithmeticServer(engine=engine) as server:
         usage = json.loads((await _post(server, messages=messages))[2])["usage"]
     assert usage["prompt_tokens"] == len("24*7+31=\n") + 1
+
+
+async def test_a_client_that_takes_certain_names_only():
+    async with (
+        ArithmeticServer(names=["gpt-4o-mini"]) as server,
+        aiohttp.ClientSession() as session,
+    ):
+        async with session.get(f"{server.url}/models") as response:
+            names = [card["id"] for card in (await response.json())["data"]]
+        _, _, text = await _post(server, model="gpt-4o-mini")
+        unknown, _, _ = await _post(server, model="gpt-4o")
+    assert (names[0], names[-1]) == ("arithmetic-lm", "gpt-4o-mini")
+    assert json.loads(text)["model"] == "gpt-4o-mini"
+    assert final_answer(json.loads(text)["choices"][0]["message"]["content"]) is not None
+    assert unknown == 404
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_scripted_reply_calls_a_tool(stream):
+    def reply(prompt, number):
+        return ToolCall("look_up", {"name": "fig"})
+
+    async with ArithmeticServer(reply=reply) as server:
+        _, _, text = await _post(server, stream=stream)
+    if stream:
+        events = text.removeprefix("data: ").split("\n\ndata: ")
+        choice = json.loads(events[0])["choices"][0]
+        said = choice["delta"]
+        assert len(events) == 2
+    else:
+        choice = json.loads(text)["choices"][0]
+        said = choice["message"]
+        assert json.loads(text)["usage"]["completion_tokens"] == len('look_up{"name": "fig"}')
+    assert choice["finish_reason"] == "tool_calls"
+    assert said["content"] is None
+    function = said["tool_calls"][0]["function"]
+    assert (function["name"], json.loads(function["arguments"])) == ("look_up", {"name": "fig"})
+    assert server.log[0].output_tokens == len('look_up{"name": "fig"}')

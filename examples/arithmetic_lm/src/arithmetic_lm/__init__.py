@@ -1,8 +1,9 @@
 """A small transformer that does multi-step arithmetic on one CPU core.
 
-Doors: `ArithmeticSampler` (plain), `arithmetic_lm.langchain.ArithmeticChatModel`, and
-`arithmetic_lm.server.ArithmeticServer` (OpenAI-compatible). Importing this package loads neither
-LangChain nor aiohttp nor the weights. `arithmetic_lm.critic` has verifiers for `thinktwice`.
+Doors: `ArithmeticSampler` (plain), `arithmetic_lm.langchain.ArithmeticChatModel`,
+`arithmetic_lm.llama_index.ArithmeticLLM` and `arithmetic_lm.server.ArithmeticServer`
+(OpenAI-compatible). Importing this package loads no framework, nor aiohttp, nor the weights.
+`arithmetic_lm.critic` has verifiers for `thinktwice`.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ import json
 import threading
 import time
 import uuid
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
 from typing import Self
@@ -18,6 +18,9 @@ from .assistant import Assistant, Reply, Token
 from .engine import NAME, Engine, name_of, shared_engine, size_of, sizes
 from .failing import Cut, altered, disturb, instead, sent
 from .faults import Fault, Faults
+from .scripted import Calling, ReplyTo, scripted
+from .scripted import ToolCall as ToolCall
+from .scripted import echo as echo
 from .wire import (
     JSON,
     BadRequest,
@@ -30,8 +33,6 @@ from .wire import (
 )
 
 MODEL = NAME
-ReplyTo = Callable[[str, int], str]
-"""Makes a reply's text from the prompt and the number of the request."""
 
 
 @dataclass
@@ -78,11 +79,6 @@ class _Job:
         return 1 if self.record.fault == "one choice" else self.asked.n
 
 
-def echo(prompt: str, number: int) -> str:
-    """Reply with the prompt: a `reply` that costs no model time."""
-    return prompt
-
-
 class ArithmeticServer:
     """Serves chat completions on 127.0.0.1.
 
@@ -94,6 +90,7 @@ class ArithmeticServer:
         port: Port to listen on; 0 takes a free one.
         engine: Writes the replies of `arithmetic-lm`; None takes the one this process shares.
         reply: Makes the replies instead of the model, for measurements of a client alone.
+        names: Further names of `arithmetic-lm`, for clients that take certain names only.
     """
 
     def __init__(
@@ -103,12 +100,14 @@ class ArithmeticServer:
         port: int = 0,
         engine: Engine | None = None,
         reply: ReplyTo | None = None,
+        names: Sequence[str] = (),
     ) -> None:
         self.faults = faults or Faults()
         self.log: list[Record] = []
         self._port = port
         self._engine = engine
         self._reply = reply
+        self._aliases = tuple(names)
         self._runner: web.AppRunner | None = None
         self._started = time.monotonic()
 
@@ -150,9 +149,10 @@ class ArithmeticServer:
         port: int = 0,
         engine: Engine | None = None,
         reply: ReplyTo | None = None,
+        names: Sequence[str] = (),
     ) -> Generator[Self]:
         """Serve from a thread with an event loop of its own."""
-        server = cls(faults=faults, port=port, engine=engine, reply=reply)
+        server = cls(faults=faults, port=port, engine=engine, reply=reply, names=names)
         loop = asyncio.new_event_loop()
         thread = threading.Thread(target=loop.run_forever, name="arithmetic-server", daemon=True)
         thread.start()
@@ -172,13 +172,13 @@ class ArithmeticServer:
 
     def _names(self) -> list[str]:
         """Return the names of the models, `arithmetic-lm` first."""
-        return sorted(map(name_of, sizes()))
+        return [*sorted(map(name_of, sizes())), *self._aliases]
 
     def _assistant(self, model: str) -> Assistant | None:
         """Return who answers as `model`; None if `reply` does."""
         if self._reply is not None:
             return None
-        if model == MODEL:
+        if model in (MODEL, *self._aliases):
             return Assistant(self._engine)
         return Assistant(shared_engine(size_of(model)))
 
@@ -248,6 +248,7 @@ class ArithmeticServer:
                     record.output_tokens += 1
                 else:
                     replies.append(item)
+                    record.output_tokens += isinstance(item, Calling) and item.output_tokens
                 body = chunk_body(
                     item,
                     index,
@@ -297,6 +298,4 @@ class ArithmeticServer:
 
     def _scripted(self, job: _Job) -> Reply:
         assert self._reply is not None
-        text = self._reply(job.asked.prompt, job.record.index)
-        tokens = tuple(Token(character, 0.0) for character in text)
-        return Reply(tokens, "stop", len(job.asked.prompt))
+        return scripted(self._reply, job.asked.prompt, job.record.index)

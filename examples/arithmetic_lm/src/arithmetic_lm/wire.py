@@ -10,6 +10,7 @@ from typing import cast
 from .asking import Turn
 from .assistant import Reply, Token, last_of
 from .options import DEFAULT_TEMPERATURE, Options, options_from
+from .scripted import Calling
 
 JSON = dict[str, object]
 
@@ -183,9 +184,9 @@ def completion_body(
     choices = [
         {
             "index": index,
-            "message": {"role": "assistant", "content": reply.text, "refusal": None},
+            "message": {"role": "assistant", "refusal": None, **_said(reply)},
             "logprobs": logprobs_of(reply.tokens) if logprobs else None,
-            "finish_reason": reply.finish_reason,
+            "finish_reason": _finish_reason(reply),
         }
         for index, reply in enumerate(replies)
     ]
@@ -197,15 +198,28 @@ def chunk_body(
     item: Token | Reply, index: int, *, id: str, created: int, model: str, logprobs: bool
 ) -> JSON:
     """Return a chunk of a stream: a token, or the end of a choice."""
-    delta: JSON = {"content": item.text} if isinstance(item, Token) else {}
+    delta = _said(item) if isinstance(item, Token | Calling) else {}
     choice: JSON = {
         "index": index,
         "delta": {"role": "assistant", **delta} if delta else {},
         "logprobs": logprobs_of([item]) if logprobs and isinstance(item, Token) else None,
-        "finish_reason": None if isinstance(item, Token) else item.finish_reason,
+        "finish_reason": None if isinstance(item, Token) else _finish_reason(item),
     }
     head: JSON = {"id": id, "object": "chat.completion.chunk", "created": created, "model": model}
     return {**head, "choices": [choice]}
+
+
+def _said(item: Token | Reply) -> JSON:
+    """Return what a message, or a piece of it, says or calls."""
+    if not isinstance(item, Calling):
+        return {"content": item.text}
+    function: JSON = {"name": item.call.name, "arguments": item.call.text}
+    call: JSON = {"index": 0, "id": "call-1", "type": "function", "function": function}
+    return {"content": None, "tool_calls": [call]}
+
+
+def _finish_reason(reply: Reply) -> str:
+    return "tool_calls" if isinstance(reply, Calling) else reply.finish_reason
 
 
 def event(body: JSON) -> bytes:
