@@ -66,6 +66,12 @@ class TestText:
         assert default_key(Response(None)) is None
         assert text_in(Response(None)) is None
 
+    def test_what_a_synthesizer_made_nothing_of_abstains(self):
+        """It says so of a reply that it could not read; where nothing was found it is an answer."""
+        node = NodeWithScore(node=TextNode(text="x"), score=0.5)
+        assert default_key(Response("Empty Response", [node])) is None
+        assert default_key(Response("Empty Response")) == "empty response"
+
     async def test_named_keys(self):
         """Work on responses as on texts."""
         key = awaited_key("number")
