@@ -141,7 +141,7 @@ class TestSameness:
             {"strategy": Vote(1)},
             {"strategy": Vote(4, vary=Vary(temperatures=(0.3, 0.9)))},
         ],
-        ids=str,
+        ids=["temperature", "seeds", "one draw", "varied temperatures"],
     )
     def test_not_where_they_differ(self, scripted, settings):
         """Or where there is one alone."""
