@@ -75,6 +75,10 @@ bubblewrap: ## install the sandbox, where this is root on a system with apt-get
 demo: $(STAMP) ## run examples/quickstart.py
 	@$(BIN)/python examples/quickstart.py
 
+.PHONY: demo-rag
+demo-rag: $(STAMP) ## compare the ways of answering from price lists: examples/llama_index/rag.py
+	@$(BIN)/python examples/llama_index/rag.py $(ARGS)
+
 .PHONY: format
 format: $(STAMP) ## format the sources and repair what ruff can
 	@$(BIN)/ruff format
@@ -135,6 +139,9 @@ bench-%: tests/bench/%.py $(STAMP)
 .PHONY: bench-langchain
 bench-langchain: bench-langchain_adapter ## what the LangChain adapter costs in time
 
+.PHONY: bench-llama_index
+bench-llama_index: bench-llama_index_adapter ## what the LlamaIndex adapter costs in time
+
 # Each peer has an environment of its own; the bench says which could not be made. optillm comes
 # without its dependencies (torch, transformers and more): these are what its sources import.
 PEERS := its-hub dspy optillm adaptive-consistency
@@ -156,6 +163,19 @@ $(VENV)-peer-%/.made: Makefile | $(STAMP)
 	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(@D)
 	@{ $(if $(ALONE_$*),$(call peer-install,$(@D)) --no-deps $(ALONE_$*) &&) \
 		$(call peer-install,$(@D)) $(PEER_$*); } 2>$(@D)/.log && touch $@ || true
+
+# Each backend of telemetry has an environment of its own; tests of one that could not be made are
+# skipped, and say so.
+BACKEND_phoenix := arize-phoenix==20.26.1
+BACKEND_mlflow := mlflow==3.17.2
+.PHONY: test-backends
+test-backends: $(VENV)-backend-phoenix/.made $(VENV)-backend-mlflow/.made ## tests against Phoenix and MLflow: minutes, and gigabytes at the first time
+	@$(BIN)/python -m pytest -c pyproject.toml $(ARGS) tests/backends
+
+$(VENV)-backend-%/.made: Makefile | $(STAMP)
+	@echo "installing into $(@D)"
+	@test -x $(@D)/bin/python || $(BIN)/uv venv --quiet --python $(BIN)/python $(@D)
+	@$(call peer-install,$(@D)) $(BACKEND_$*) 2>$(@D)/.log && touch $@ || true
 
 .PHONY: docs
 docs: $(STAMP) ## build the documentation into site/; a broken link is an error

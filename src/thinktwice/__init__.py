@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from thinktwice.stop import Quorum as Quorum
     from thinktwice.stop import Settled as Settled
     from thinktwice.stop import Stop as Stop
+    from thinktwice.store.observing import observe as observe
     from thinktwice.strategies.best_of_n import BestOfN as BestOfN
     from thinktwice.strategies.critique_repair import CritiqueRepair as CritiqueRepair
     from thinktwice.strategies.field_vote import FieldVote as FieldVote
@@ -93,6 +94,7 @@ _HOMES = {
     "Vote": "strategies.vote",
     "budget_scope": "workflow",
     "collect": "workflow",
+    "observe": "store.observing",
     "solve": "solving",
     "solve_sync": "solving",
 }

@@ -143,6 +143,19 @@ class Booking:
         self._started = now()
         return True
 
+    @property
+    def captures(self) -> bool:
+        """Prompt and completion are wanted on its span."""
+        return self._leaf.captures
+
+    def ask(self, prompt: object) -> None:
+        """Keep what is asked, for its span: a text, or messages. Only where that is captured."""
+        self._leaf.ask(prompt)
+
+    def hear(self, reply: str | None, finish_reason: str | None = None) -> None:
+        """Keep what was answered, likewise."""
+        self._leaf.hear(reply, finish_reason)
+
     def withdraw(self) -> None:
         """It is no model call after all: it was not sent, or a run inside it books its own."""
         self.scope.forget(self)
@@ -187,8 +200,8 @@ class Booking:
             entry = self._lease.settle(entry, billed=error is None or not is_unbilled(error))
         self.scope.forget(self)
         self.passage.ended(entry.status, entry.usage.total_tokens, error, cached=entry.cached)
+        self.scope.recorder.count_call(self.scope.strategy, entry, self._leaf)
         self._leaf.end(entry, error=error)
-        self.scope.recorder.count_call(self.scope.strategy, entry)
         if unpriced is not None:
             raise unpriced
         return entry

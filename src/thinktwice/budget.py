@@ -149,11 +149,14 @@ class Limit:
 
     def __str__(self) -> str:
         """One line."""
-        over = f", overrun {self.overrun}" if self.overrun else ""
-        held = f", {self.uncounted} charged for what nobody counted" if self.uncounted else ""
-        apart = f", {self.apart} set apart" if self.apart else ""
-        spent = f"{self.spent} spent{held}{apart}{over}"
-        return f"budget of {self.allowed} {_UNIT[self.kind]} used up ({spent})"
+        over = f", overrun {_plain(self.overrun)}" if self.overrun else ""
+        uncounted = _plain(self.uncounted)
+        held = f", {uncounted} charged for what nobody counted" if self.uncounted else ""
+        apart = f", {_plain(self.apart)} set apart" if self.apart else ""
+        spent = f"{_plain(self.spent)} spent{held}{apart}{over}"
+        allowed = _plain(self.allowed)
+        unit = _UNIT[self.kind]
+        return f"budget of {allowed} {unit[0] if allowed == '1' else unit[1]} used up ({spent})"
 
     def as_it_ended(self) -> Limit:
         """With what was spent once all calls that were in flight then had ended."""
@@ -167,6 +170,13 @@ class Limit:
     def __reduce__(self) -> tuple[Callable[..., Limit], tuple[object, ...]]:
         """Pickle without the owner, which is bound to a process."""
         return _limit, (self.kind, *(getattr(self, each) for each in _AMOUNTS))
+
+
+def ended_by(stopped_by: object) -> str | None:
+    """What ended a run, as data: the kind of a cap, or a rule as it is written; None if nothing."""
+    if isinstance(stopped_by, Limit):
+        return stopped_by.kind
+    return None if stopped_by is None else repr(stopped_by)
 
 
 @runtime_checkable
@@ -196,16 +206,21 @@ class Need:
 
 
 _AMOUNTS: Final = ("allowed", "spent", "uncounted", "overrun", "apart")
-_UNIT: Final[Mapping[Kind, str]] = {
-    "calls": "calls",
-    "tokens": "tokens",
-    "cost": "USD",
-    "seconds": "seconds",
+_UNIT: Final[Mapping[Kind, tuple[str, str]]] = {
+    "calls": ("call", "calls"),
+    "tokens": ("token", "tokens"),
+    "cost": ("USD", "USD"),
+    "seconds": ("second", "seconds"),
 }
 
 
 def _limit(kind: Kind, *amounts: Decimal | float) -> Limit:
     return Limit(**dict(zip(_AMOUNTS, amounts, strict=True)), kind=kind)
+
+
+def _plain(amount: Decimal | float) -> str:
+    """Without an exponent, or zeros at the end: 0.0000001, and not 1E-7."""
+    return f"{amount.normalize():f}" if isinstance(amount, Decimal) else str(amount)
 
 
 def _money(cost: object) -> Decimal:

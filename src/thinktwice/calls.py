@@ -40,8 +40,20 @@ async def call_in(scope: Scope, source: Source[P, T], prompt: P, options: Option
     if source.leaf:
         return await complete(scope, source, prompt, options)
     async with scope.working():
+        refuse_overrun(scope, source)
         scope.since = now()
         return await source.complete(prompt, options)
+
+
+def refuse_overrun(scope: Scope, source: Source[P, T]) -> None:
+    """Begin nothing more where calls are only heard of, once a cap is overrun.
+
+    Raises:
+        BudgetExceeded: It is.
+    """
+    if not source.refusable and (limit := scope.ledger.exhausted) is not None:
+        scope.release()
+        raise BudgetExceeded(limit)
 
 
 async def complete(
@@ -64,6 +76,8 @@ async def complete(
         leaving=False,
     )
     booking.sampler = source.function
+    if booking.captures:
+        booking.ask(source.read(prompt))
     try:
         async with scope.working(booking):
             return await _sent(booking, source, prompt, options)
@@ -88,8 +102,10 @@ async def _sent(
         raise
     usage = completion.usage
     if usage is None and booking.scope.ledger.capped:  # a cap must bind even where nobody counts
-        text = completion.text if completion.text is not None else text_of(completion.value)
+        text = _text(completion)
         usage = estimate_usage(source.read(prompt), text, completion.model or source.model)
+    if booking.captures:
+        booking.hear(_text(completion), completion.finish_reason)
     booking.settle(
         usage=usage,
         model=completion.model,
@@ -97,6 +113,10 @@ async def _sent(
         cached=completion.cached,
     )
     return completion
+
+
+def _text(completion: Completion[object]) -> str:
+    return completion.text if completion.text is not None else text_of(completion.value)
 
 
 async def call(

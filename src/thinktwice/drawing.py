@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from thinktwice import telemetry
 from thinktwice.account import now
-from thinktwice.calls import call_in, reserve
+from thinktwice.calls import call_in, refuse_overrun, reserve
 from thinktwice.choices import Choices
 from thinktwice.errors import BudgetExceeded, UsageError
 from thinktwice.instrumentation import noded
@@ -96,6 +96,7 @@ class Drawing(Judging[P, T]):
                 return sample, None
             if verifier is not None and sample.error is None and sample.answer is not None:
                 with self._stopping():  # the sample is paid for: it stands without a verdict
+                    refuse_overrun(scope, request.source)
                     verdict = await self._verify(sample, verifier, request.prompt, share)
         finally:
             for each in share:
@@ -107,6 +108,8 @@ class Drawing(Judging[P, T]):
     ) -> list[Lease]:
         """Hold what the draw may cost; a hedge takes what is free, and waits for nothing."""
         source, prompt, verifier = request.source, request.prompt, request.verifier
+        if not source.refusable:
+            self.ledger.hear()  # also where no call is heard of in the end
         if not request.hedge:
             return await reserve(scope, source, prompt, options, verifier)
         self.ledger.make_room(1 + getattr(verifier, "calls", 0))
@@ -250,6 +253,7 @@ class Drawing(Judging[P, T]):
             variant=request.variant,
         )
         self.samples.append(sample)
+        self.unheard += scope.silent and not source.refusable and error is None
         self.replayed += sample.cached and scope.distinct
         _remember(source, sample)
         return sample

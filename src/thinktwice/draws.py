@@ -30,6 +30,8 @@ class Plan:
         wakes: Clock times at which to ask `until` again.
         hedging: When a draw is a straggler, and whether to launch another in its slot; None if
             stragglers are waited for.
+        spares: Draws in flight when a cap is overrun may end: their next call ends them. Time
+            recalls them all the same.
     """
 
     total: int
@@ -37,6 +39,7 @@ class Plan:
     until: Callable[[], bool] | None = None
     wakes: tuple[float, ...] = ()
     hedging: Hedging | None = None
+    spares: bool = False
 
 
 class Hedging(Protocol):
@@ -218,7 +221,10 @@ class Draws(Generic[X]):
         self.exhausted = self.exhausted or limit
         if not self._pending:
             raise StopAsyncIteration
-        await self._nursery.recall()
+        if self._plan.spares and not self._ledger.out_of_time:
+            await self._wait()
+        else:
+            await self._nursery.recall()
 
     def close(self) -> None:
         """Nobody waits any more."""

@@ -13,9 +13,11 @@ text.
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
+from collections.abc import Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final, Self, TypeGuard
+from typing import TYPE_CHECKING, Final, Self, TypeGuard, cast
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 
 _HTTP_STATUSES: Final = range(100, 600)
+_LINE: Final = 80
 
 
 class ThinktwiceWarning(UserWarning):
@@ -56,7 +59,8 @@ class UsageError(ThinktwiceError, ValueError):
         Args:
             parameter: Name of the parameter, as the caller wrote it.
             value: The value seen; shown by its repr, shortened; its `TypeOf` where it is
-                content or secret.
+                content or secret. Of settings objects, such as a framework's models, and of other
+                classes with a long repr the type is shown anyway: a key may be among the fields.
             remedy: What to do instead, as a sentence without a full stop.
         """
         self.parameter = parameter
@@ -199,10 +203,29 @@ def _counted(names: Iterable[str]) -> str:
 
 def _short(value: object) -> str:
     try:
-        text = repr(value)
+        text = repr(TypeOf(value) if _has_settings(value) else value)
     except Exception:  # noqa: BLE001 - it is shown to help, and must not get in the way
         text = f"<{type(value).__name__}>"
-    return text if len(text) <= 80 else f"{text[:77]}..."  # noqa: PLR2004 - a line's worth
+    if len(text) <= _LINE:
+        return text
+    return f"{text[: _LINE - 3]}..." if _is_familiar(value) else repr(TypeOf(value))
+
+
+def _has_settings(value: object) -> bool:
+    """It is a model of pydantic, of any version, or holds one: its repr shows what is set."""
+    if isinstance(value, Mapping):
+        return any(map(_has_settings, cast("Mapping[object, object]", value).values()))
+    if isinstance(value, list | tuple | set | frozenset):
+        return any(map(_has_settings, cast("Iterable[object]", value)))
+    if isinstance(value, type):
+        return False
+    return any(hasattr(type(value), name) for name in ("__pydantic_fields__", "__fields__"))
+
+
+def _is_familiar(value: object) -> bool:
+    """It is a class, or of Python's or ours, so that its repr is what the caller wrote."""
+    home = type(value).__module__.partition(".")[0]
+    return isinstance(value, type) or home in sys.stdlib_module_names or home.endswith("thinktwice")
 
 
 def is_number(value: object) -> TypeGuard[float]:

@@ -83,6 +83,7 @@ class Judging(State[P, T]):
             verdict = replace(verdict, verifier=verifier.name, sample=sample.index)
             self.verdicts[sample.index] = verdict
             telemetry.describe_verdict(on, verdict, total)
+            self.recorder.tell_verdict(verdict)
         await self.report.of_verdict(self, verdict)
         return verdict
 

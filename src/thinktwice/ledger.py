@@ -132,6 +132,12 @@ class Ledger:
         return next((limit for each in self._account.bound if (limit := each.ended_by())), None)
 
     @property
+    def out_of_time(self) -> bool:
+        """The time of a cap here or around here is up."""
+        ends = self._account.ends
+        return ends is not None and now() >= ends
+
+    @property
     def expiring(self) -> Limit:
         """The time cap, here or around here, that ends first; there is one where `deadline` is."""
         timed = [each for each in self._account.bound if each.budget.seconds is not None]

@@ -6,13 +6,11 @@ import tomllib
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, cast
+from typing import Final, cast
 
 from thinktwice.errors import UsageError
 from thinktwice.pricing import Price, PriceTable, list_prices
-
-if TYPE_CHECKING:
-    from thinktwice.sample import Usage
+from thinktwice.sample import Usage
 
 _RATES: Final = ("input", "output", "cache_read", "cache_write")
 _KNOWN: Final = frozenset({"currency", "discounts", "models", "tiers", "usd"})
@@ -83,16 +81,34 @@ class PriceFile:
             found = self._discounted(usage, model, provider)
         return None if found is None else found * self._factor
 
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Names of the models that it has prices of, as they stand in it."""
+        return tuple(self._prices.prices)
+
+    def discount(self, *, model: str, provider: str | None) -> Decimal | None:
+        """What it takes off a list price, as a part of it; None for a model that it has a price of.
+
+        Args:
+            model: The model.
+            provider: Who serves it.
+        """
+        nothing = Usage(input_tokens=0, output_tokens=0, source="provider")
+        if self._prices.price(nothing, model=model, provider=provider) is not None:
+            return None
+        return self._off(model, provider)
+
+    def _off(self, model: str | None, provider: str | None) -> Decimal:
+        names = (f"{provider}/{model}", str(model), f"{provider}/*", "*")
+        found = (self._discounts[name] for name in names if name in self._discounts)
+        return next(found, Decimal(0))
+
     def _discounted(self, usage: Usage, model: str | None, provider: str | None) -> Decimal | None:
         listed = list_prices()
         found = None
         if listed is not None:
             found = listed.price(usage, model=model, provider=provider)
-        if found is None:
-            return None
-        names = (f"{provider}/{model}", str(model), f"{provider}/*", "*")
-        off = next((self._discounts[name] for name in names if name in self._discounts), 0)
-        return found * (_ONE - off)
+        return None if found is None else found * (_ONE - self._off(model, provider))
 
 
 class _Content:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import sysconfig
 import warnings
 from typing import TYPE_CHECKING
 
@@ -29,8 +31,9 @@ ALL_DIFFERENT = (
     "(such as 'number', 'choice' or 'json:field'), equivalent=, or use best-of-N with a verifier"
 )
 ALL_ABSTAINED = (
-    "every sample abstained (cut short, refused, rejected inside, or without an answer under "
-    "key=), so the value is None: raise max_tokens, check key=, or look at result.nested"
+    "every sample abstained (cut short, refused, rejected inside, empty, in a format that could "
+    "not be read, or without an answer under key=), so the value is None: look at result.samples, "
+    "and then raise max_tokens, check key= or the output format, or look at result.nested"
 )
 UNPRICED = (
     "a call has no known price under a cap on cost, so it was charged all that it held: pass "
@@ -38,7 +41,12 @@ UNPRICED = (
 )
 UNSEEN = (
     "a call inside a sample was not seen, or nobody counted its tokens, so a cap on tokens or cost "
-    "is kept by estimates: make calls where the sample's context reaches (copy it into threads)"
+    "is kept by estimates: make calls by clients of the framework, where the context of the sample "
+    "reaches (copy it into threads)"
+)
+UNHEARD = (
+    "no model call of the framework was heard of in the samples: calls made by other clients are "
+    "not counted, and no cap but that on time holds for them"
 )
 UNJUDGED = (
     "no sample could be judged, so their answers were counted like votes: see result.verdicts for "
@@ -70,6 +78,7 @@ def remarks(
     capped: bool = False,
     cut_inside: bool = False,
     replayed: int = 0,
+    unheard: int = 0,
 ) -> Iterable[str]:
     """What a caller should know of the samples of a run.
 
@@ -81,17 +90,14 @@ def remarks(
         capped: It has one on tokens or cost.
         cut_inside: A budget ended a run inside a sample.
         replayed: Samples from a cache that keeps one for each draw.
+        unheard: Samples of a framework that tells of its calls, and told of none.
     """
-    used = [sample.usage for sample in samples if sample.error is None]
-    if capped and any(each.total_tokens is None and each != NO_USAGE for each in used):
-        yield UNSEEN
-    elif cost_capped and any(sample.cost is None and sample.error is None for sample in samples):
-        yield UNPRICED
+    usable = [sample for sample in samples if sample.error is None]
+    yield from _of_calls(usable, cost_capped=cost_capped, capped=capped, unheard=unheard)
     if answered and cut:
         yield CUT
     elif answered and cut_inside:
         yield CUT_INSIDE
-    usable = [sample for sample in samples if sample.error is None]
     if not answered and usable and all(sample.answer is None for sample in usable):
         yield ALL_ABSTAINED
     if sum(sample.cached for sample in samples) - replayed > 1:
@@ -100,6 +106,19 @@ def remarks(
     first = texts[0] if len(texts) == _ENOUGH else None
     if first is not None and len(first) >= _LONG and len(set(texts)) == 1:
         yield IDENTICAL
+
+
+def _of_calls(
+    usable: Sequence[Sample[object]], *, cost_capped: bool, capped: bool, unheard: int
+) -> Iterable[str]:
+    """What of them was not seen, or has no price."""
+    used = [sample.usage for sample in usable]
+    if 0 < unheard == len(used):
+        yield UNHEARD
+    elif capped and any(each.total_tokens is None and each != NO_USAGE for each in used):
+        yield UNSEEN
+    elif cost_capped and any(sample.cost is None for sample in usable):
+        yield UNPRICED
 
 
 def all_different(samples: Sequence[Sample[object]]) -> bool:
@@ -115,7 +134,25 @@ _told: set[str] = set()
 
 
 def tell_once(message: str) -> None:
-    """Issue a Python warning, once a process for each message."""
+    """Issue a Python warning, once a process for each message.
+
+    It points at the line of the caller's own code that led here, if that is on the stack: a request
+    that came in by a sync method runs on a thread of its own.
+    """
     if message not in _told:
         _told.add(message)
-        warnings.warn(message, ThinktwiceWarning, stacklevel=2)
+        warnings.warn(message, ThinktwiceWarning, stacklevel=_level_of_the_caller())
+
+
+def _level_of_the_caller() -> int:
+    """How far out from who asks the first frame stands that is of no installed package."""
+    paths = sysconfig.get_paths()
+    installed = tuple(paths[name] for name in ("stdlib", "purelib", "platlib"))
+    frame, level = inspect.currentframe(), 0
+    while frame is not None:
+        home = str(frame.f_globals.get("__name__", "")).partition(".")[0]
+        ours = home.endswith("thinktwice")
+        if not ours and not frame.f_code.co_filename.startswith((*installed, "<frozen")):
+            return level
+        frame, level = frame.f_back, level + 1
+    return 2

@@ -200,6 +200,7 @@ class Run(Drawing[P, T]):
             until=until,
             wakes=times,
             hedging=self._hedging(needed),
+            spares=not any(request.source.refusable for request in requests),
         )
         async with Nursery() as nursery:
             draws = Draws(work, plan, nursery, self.ledger)

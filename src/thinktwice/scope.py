@@ -62,6 +62,7 @@ class Scope:
         since: When what it draws by was called, on the clock of `now`.
         distinct: No other draw gets its answer, also where that comes from a cache.
         on_overrun: Told when a call is on its way that does not fit into the budget.
+        silent: It has ended, and reported no call at all.
         remarks: What it gives reason to say; without content.
     """
 
@@ -117,6 +118,7 @@ class Scope:
         self.since: float | None = None
         self.distinct = False
         self.on_overrun: Callable[[Limit], None] | None = None
+        self.silent = False
         self.remarks: list[str] = []
         self._outer = outer = current_scope()
         self._around = f"{outer.path}/" if outer is not None and outer.path else ""
@@ -282,7 +284,7 @@ class Scope:
         if held is None or self._shared:  # it is to be in the books of this scope
             lease, limit = self.ledger.witness(f"{self.role}:{HEARD}", instead=held)
         else:
-            lease, limit = held, None
+            lease, limit = held, self.ledger.exhausted
         self.ledger.hear()
         leaf = self.recorder.leaf(model, provider, options or {}, emitted=emitted)
         booking = Booking(
@@ -429,6 +431,7 @@ class Scope:
         for booking in tuple(self._bookings):
             booking.settle(status=status if status != "ok" else "cancelled", error=error)
         if self._leases and self.draws and self.begun:
+            self.silent = True
             lease = self._leases.pop()
             alone = Booking(self, lease, role=self.role, model=None, provider=None, leaf=NO_LEAF)
             alone.settle(status=status, error=error, usage=NO_USAGE if self._joined else None)

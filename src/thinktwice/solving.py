@@ -202,6 +202,7 @@ async def _executed(run: Run[P, T], strategy: Strategy, on_exhausted: OnExhauste
     attributes = telemetry.strategy_attributes(strategy.name, run.id, strategy.draws)
     name = f"invoke_workflow {strategy.name}"
     with run.recorder.span(name, "CHAIN", attributes) as on:
+        run.recorder.say_prompt(on, run.prompt)
         try:
             outcome = await _outcome(run, strategy)
         except BaseException as error:
@@ -211,9 +212,12 @@ async def _executed(run: Run[P, T], strategy: Strategy, on_exhausted: OnExhauste
             raise
         finally:
             run.ledger.close()
-            telemetry.describe_run(on, run.ledger, run.samples, run.launched)
+            telemetry.describe_run(
+                on, run.ledger, run.samples, run.launched, exhaustive=run.exhaustive
+            )
         result = _result(run, outcome, raising=on_exhausted == "raise")
         telemetry.describe_result(on, result)
+        run.recorder.say_answer(on, result.value)
         await run.tell_decided(result)
         run.recorder.count_run(strategy.name, result.ledger)
         report(result)  # type: ignore[arg-type] - a list of results of anything
@@ -268,6 +272,7 @@ def _result(
         capped=run.ledger.capped,
         cut_inside=run.cut_inside is not None,
         replayed=run.replayed,
+        unheard=run.unheard,
     )
     for remark in () if failed else said:  # an exception says it all
         run.warn(remark, aloud=True)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from thinktwice import telemetry
+from thinktwice import exploring, telemetry
 from thinktwice.answers import awaited_key
 from thinktwice.errors import BudgetExceeded, TypeOf, UsageError
 from thinktwice.ledger import Ledger
@@ -72,6 +72,7 @@ class State(Generic[P, T]):
         launched: Draws started.
         hedges: Those of them that were started in the slots of stragglers.
         replayed: Samples from a cache that keeps one for each draw.
+        unheard: Samples of a framework that tells of its calls, and told of none.
         exhausted: The budget that ended the drawing, once one has.
         cut_inside: The budget, of this run or around it, that cut a run inside a sample short.
         warnings: What the caller should know.
@@ -81,6 +82,7 @@ class State(Generic[P, T]):
         tally: Samples so far by answer, in order of first appearance.
         report: Tells whoever watches.
         max_concurrency: Calls in flight at most.
+        exhaustive: All samples are drawn, whatever they answer; None where nobody knows.
     """
 
     def __init__(
@@ -103,7 +105,10 @@ class State(Generic[P, T]):
         self.launched: int = 0
         self.hedges: int = 0
         self.replayed: int = 0
+        self.unheard: int = 0
         self._next = 0
+        self._outermost = outer is None
+        self.exhaustive: bool | None = None
         self.exhausted: Limit | None = None
         self.cut_inside: Limit | None = None
         self.warnings: list[str] = []
@@ -137,6 +142,15 @@ class State(Generic[P, T]):
             self.warnings.append(message)
             if aloud:
                 self.aloud.append(message)
+
+    def explores(self, *, anyway: bool = False) -> bool:
+        """Whether to draw all samples, whatever they answer; remembered for the span of the run.
+
+        Args:
+            anyway: The strategy does.
+        """
+        self.exhaustive = anyway or (self._outermost and exploring.chosen())
+        return self.exhaustive
 
     async def tell_decided(self, result: Result[T]) -> None:
         """Tell whoever watches that the run is over."""

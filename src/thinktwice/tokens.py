@@ -177,24 +177,27 @@ def _attribute(thing: object, name: str) -> object:
 
 # ---- the rule -----------------------------------------------------------------------------------
 
-_PIECES = tuple(
-    (re.compile(pattern), weight)
-    for pattern, weight in (
-        (r"[A-Za-z]+", 0.94),  # words: most are one token,
-        (r"\d{1,3}", 1.7),  # digits by threes, a space before them being a token of its own
-        (r"[!-/:-@\[-`{-~]+", 0.82),  # runs of signs
-        (r"\n\s*| {2,}", 1.2),  # line breaks and indents
-        (r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]", 0.6),  # Chinese, Japanese, Korean
-        (r"[^\x00-\x7f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]", 0.41),  # other scripts
-    )
+_PIECES = (
+    (r"[A-Za-z]+", 0.94),  # words: most are one token,
+    (r"\d{1,3}", 1.7),  # digits by threes, a space before them being a token of its own
+    (r"[!-/:-@\[-`{-~]+", 0.82),  # runs of signs
+    (r"\n\s*| {2,}", 1.2),  # line breaks and indents
+    (r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]", 0.6),  # Chinese, Japanese, Korean
+    (r"[^\x00-\x7f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]", 0.41),  # other scripts
 )
 _TAILS = re.compile(r"[A-Za-z]{6}([A-Za-z]+)")
 _PER_TAIL_LETTER = 0.18  # long words are several tokens
 
 
+@functools.cache
+def _pieces() -> tuple[tuple[re.Pattern[str], float], ...]:
+    """Compiled when first used: wide character classes take long, and few runs estimate."""
+    return tuple((re.compile(pattern), weight) for pattern, weight in _PIECES)
+
+
 def _rule(text: str) -> int:
     """Weights fitted by least squares to the o200k vocabulary over prose, code, JSON and lorem."""
-    tokens = sum(weight * len(pattern.findall(text)) for pattern, weight in _PIECES)
+    tokens = sum(weight * len(pattern.findall(text)) for pattern, weight in _pieces())
     tails = sum(map(len, _TAILS.findall(text)))
     return max(1, round(tokens + _PER_TAIL_LETTER * tails))
 

@@ -117,6 +117,16 @@ class TestLimit:
         assert str(over) == "budget of 10 tokens used up (12 spent, overrun 2)"
         apart = Limit(kind="calls", allowed=8, spent=5, apart=3)
         assert str(apart) == "budget of 8 calls used up (5 spent, 3 set apart)"
+        assert str(Limit(kind="calls", allowed=1, spent=1)) == "budget of 1 call used up (1 spent)"
+
+    def test_money_is_written_out(self):
+        """Without an exponent, and without zeros at the end."""
+        limit = Limit(kind="cost", allowed=Decimal("1E-7"), spent=Decimal("0E-7"))
+        assert str(limit) == "budget of 0.0000001 USD used up (0 spent)"
+        over = replace(
+            limit, allowed=Decimal(100), spent=Decimal("100.50"), overrun=Decimal("0.50")
+        )
+        assert str(over) == "budget of 100 USD used up (100.5 spent, overrun 0.5)"
 
     def test_it_pickles_without_what_is_bound_to_a_process(self):
         """And is equal to itself."""

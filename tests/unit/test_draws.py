@@ -10,8 +10,10 @@ import pytest
 
 from thinktwice import Budget, BudgetExceeded, Limit
 from thinktwice.draws import Draws, Plan
+from thinktwice.entry import Entry
 from thinktwice.ledger import Ledger
 from thinktwice.nursery import Nursery
+from thinktwice.sample import Usage
 from thinktwice.testing import run_virtual
 
 LIMIT = Limit(kind="calls", allowed=1, spent=1)
@@ -28,18 +30,32 @@ def after(*seconds: float) -> Work:
     return work
 
 
-def drawn(work: Work, budget: Budget | None = None, **plan: object):
-    """What arrives, with the time of arrival, and the draws afterwards."""
+def drawn(
+    work: Work, budget: Budget | None = None, *, overrun: float | None = None, **plan: object
+):
+    """What arrives, with the time of arrival, and the draws afterwards.
+
+    A call of 7 tokens settles at the time of `overrun`.
+    """
 
     async def main():
+        ledger = Ledger(budget)
+        if overrun is not None:
+            asyncio.get_running_loop().call_later(overrun, spend, ledger)
         async with Nursery() as nursery:
             numbered = lambda draw: work(draw.position)  # noqa: E731
-            draws = Draws(numbered, Plan(**plan), nursery, Ledger(budget))  # type: ignore[arg-type]
+            draws = Draws(numbered, Plan(**plan), nursery, ledger)  # type: ignore[arg-type]
             clock = asyncio.get_running_loop().time
             got = [(each, clock()) async for each in draws]
         return got, draws
 
     return run_virtual(main())
+
+
+def spend(ledger: Ledger) -> None:
+    """Book a call that nobody could refuse."""
+    lease, _ = ledger.witness("heard of")
+    lease.settle(Entry(role="sample", status="ok", usage=Usage(input_tokens=3, output_tokens=4)))
 
 
 def test_in_order_of_arrival():
@@ -98,6 +114,36 @@ def test_a_deadline_recalls_what_is_in_flight():
     got, draws = drawn(after(1, 50, 50), Budget(seconds=2), total=3, room=lambda: 3)
     assert got == [(0, 1)]
     assert draws.exhausted.kind == "seconds"
+
+
+def test_an_overrun_recalls_what_is_in_flight():
+    """What has arrived at the same time stands."""
+    got, draws = drawn(after(2, 3, 50), Budget(tokens=5), overrun=1, total=4, room=lambda: 3)
+    assert got == [(0, 2)]
+    assert draws.exhausted.kind == "tokens"
+
+
+def test_an_overrun_spares_what_its_next_call_ends():
+    """It may return; nothing more is launched."""
+    got, draws = drawn(
+        after(2, 3, 6), Budget(tokens=5), overrun=1, total=4, room=lambda: 3, spares=True
+    )
+    assert got == [(0, 2), (1, 3), (2, 6)]
+    assert draws.exhausted.kind == "tokens"
+
+
+def test_time_recalls_what_an_overrun_has_spared():
+    """When it is up."""
+    got, draws = drawn(
+        after(2, 3, 50),
+        Budget(tokens=5, seconds=9),
+        overrun=1,
+        total=3,
+        room=lambda: 3,
+        spares=True,
+    )
+    assert got == [(0, 2), (1, 3)]
+    assert draws.exhausted.kind == "tokens"
 
 
 class Odd(BaseException):

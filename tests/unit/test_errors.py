@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
+from pydantic import BaseModel
 
 from thinktwice import (
     AllSamplesFailed,
@@ -95,6 +96,41 @@ class TestUsageError:
         """In one line, with a long value shortened."""
         assert str(UsageError("n", 0, "draw at least 1")) == "n=0: draw at least 1"
         assert len(str(UsageError("n", "x" * 500, "shorten it"))) < 110
+
+    def test_of_settings_it_shows_the_type(self):
+        """There may be a key among them, wherever they stand."""
+
+        class Client(BaseModel):
+            api_key: str = SECRET
+
+        for value, shown in (
+            (Client(), "a Client"),
+            ({"gpt": Client()}, "a dict"),
+            ([0, (Client(),)], "a list"),
+        ):
+            assert str(UsageError("n", value, "draw 1")) == f"n={shown}: draw 1"
+        assert str(UsageError("n", Client, "make one")).startswith("n=<class '")
+
+    def test_of_others_it_shows_a_short_repr(self):
+        """A long one is of no use; those of Python and of ours begin with what was written."""
+
+        class Client:
+            def __init__(self, shown: str) -> None:
+                self.shown = shown
+
+            def __repr__(self) -> str:
+                return self.shown
+
+        assert str(UsageError("n", Client("<a client>"), "draw 1")) == "n=<a client>: draw 1"
+        assert str(UsageError("n", Client("Client" * 20), "draw 1")) == "n=a Client: draw 1"
+        assert "n=['xxxx" in str(UsageError("n", ["x" * 500], "draw 1"))
+        assert "n=Vote(n=3, " in str(UsageError("n", Vote(3), "draw 1"))
+
+    def test_what_cannot_be_shown(self):
+        """Or is inside itself: an error comes of it all the same."""
+        endless: list[object] = []
+        endless.append(endless)
+        assert str(UsageError("n", endless, "draw 1")).endswith(": draw 1")
 
     def test_it_is_a_value_error_and_pickles(self):
         """Whatever the value is."""

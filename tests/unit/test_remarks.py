@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 import warnings
 from decimal import Decimal
+from functools import partial
 
 import pytest
 
@@ -52,11 +55,22 @@ class TestRemarks:
         assert said(samples("a"), cut=True) == [remarks.CUT]
         assert said([], cut=True, answered=False) == []
 
+    def test_no_call_was_heard_of(self):
+        """In no sample that came to an end: it says more than that one was not seen."""
+        assert said(samples("a", "b"), unheard=2, capped=True) == [remarks.UNHEARD]
+        assert said(samples("a", "b"), unheard=1, capped=True) == [remarks.UNSEEN]
+        assert said([Sample(index=0, error=ValueError())]) == []
+
     def test_no_answer(self):
         """All abstained; where all failed an exception says it."""
         assert said(samples(None, None), answered=False) == [remarks.ALL_ABSTAINED]
         failed = [Sample(index=0, error=ValueError())]
         assert said(failed, answered=False) == []
+
+    @pytest.mark.parametrize("why", ["cut short", "empty", "format", "key=", "result.samples"])
+    def test_no_answer_names_what_may_be_why(self, why: str):
+        """Also where tokens and keys have no part in it."""
+        assert why in remarks.ALL_ABSTAINED
 
     def test_cached(self):
         """One may be; two are one sample counted twice."""
@@ -84,6 +98,30 @@ class TestTellOnce:
                 remarks.tell_once(message)
         assert [str(each.message) for each in caught] == ["one", "two"]
         assert {each.category for each in caught} == {ThinktwiceWarning}
+
+    def test_it_points_at_the_callers_line(self):
+        """And at no file of ours, of Python's or of an installed package."""
+        source = "def through(call):\n    return call()\n"
+        inside = {"__name__": "llama_index_thinktwice.solver"}
+        exec(source, inside)  # noqa: S102 - a frame of another module
+
+        async def awaited() -> None:
+            inside["through"](lambda: remarks.tell_once("here"))  # type: ignore[operator]
+
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            asyncio.run(awaited())
+            inside["through"](partial(remarks.tell_once, "there"))  # type: ignore[operator]
+        assert [each.filename for each in caught] == [__file__, __file__]
+
+    def test_on_a_thread_it_is_said_as_well(self):
+        """There is no line of the caller's on its stack."""
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            thread = threading.Thread(target=remarks.tell_once, args=("from afar",))
+            thread.start()
+            thread.join()
+        assert [str(each.message) for each in caught] == ["from afar"]
 
 
 def test_an_unknown_price_under_a_cap_on_cost_is_said():

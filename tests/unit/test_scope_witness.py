@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from contextlib import contextmanager
 
 import pytest
@@ -12,13 +13,17 @@ from thinktwice import (
     BestOfN,
     Budget,
     BudgetExceeded,
+    Limiter,
     Price,
     Usage,
     Verdict,
     Vote,
     budget_scope,
+    remarks,
     solve,
+    solve_sync,
 )
+from thinktwice.entry import Entry
 from thinktwice.instrumentation import node
 from thinktwice.scope import current_scope
 from thinktwice.stop import AtMost
@@ -195,6 +200,161 @@ class TestWitness:
         spans = {span.name: span for span in captured}
         assert spans["chat m"].parent.span_id == spans["thinktwice.sample"].context.span_id
         assert spans["chat m"].attributes["gen_ai.usage.input_tokens"] == 3
+
+
+class Steps(Framework):
+    """A sampler of which each sample does its steps: seconds of a call, or of something else.
+
+    Its calls are refused by whoever hears of them, as far as that is possible.
+    """
+
+    def __init__(self, *samples: tuple[str, ...]) -> None:
+        super().__init__()
+        self.samples = list(samples)
+        self.begun = 0
+
+    async def __call__(self, prompt: object) -> str:
+        scope = current_scope()
+        assert scope is not None
+        scope.on_overrun = self.refuse
+        steps, self.begun = self.samples[self.begun], self.begun + 1
+        for step in steps:
+            kind, seconds = step.split()
+            booking = scope.witness(model="m") if kind == "call" else None
+            await asyncio.sleep(float(seconds))
+            if booking is not None:
+                self.sent += 1
+                booking.settle(usage=SEVEN)
+        return "a"
+
+    def refuse(self, limit):
+        raise BudgetExceeded(limit)
+
+
+def spend(ledger):
+    """Book a large call of somebody else."""
+    lease, _ = ledger.witness("other")
+    lease.settle(Entry(role="sample", status="ok", usage=Usage(input_tokens=99, output_tokens=1)))
+
+
+class TestOverrun:
+    """Of a cap by a call that has settled."""
+
+    def test_the_answer_that_was_paid_for_counts(self):
+        """Though its sample does something after that call, and others wait to begin."""
+        sampler = Steps(*[("call 1", "rest 5")] * 5)
+        result = run_virtual(solve("q", sampler=sampler, strategy=full(5), budget=Budget(tokens=5)))
+        assert (result.value, result.launched, sampler.sent) == ("a", 1, 1)
+        assert result.cut.kind == "tokens"
+        assert result.ledger.seconds == 6
+
+    def test_on_a_thread_as_well(self):
+        """Which nobody could have stopped."""
+
+        class Blocking(Framework):
+            def __call__(self, prompt):
+                current_scope().witness(model="m").settle(usage=SEVEN)
+                time.sleep(0.02)
+                return "a"
+
+        budget = Budget(tokens=5)
+        result = solve_sync("q", sampler=Blocking(), strategy=full(5), budget=budget)
+        assert (result.value, result.launched) == ("a", 1)
+
+    @pytest.mark.parametrize("rest", [("rest 3", "call 1"), ("call 1", "rest 3", "call 1")])
+    def test_the_next_call_of_another_sample_ends_it(self, rest):
+        """Also its first; what makes none returns."""
+        sampler = Steps(("call 1", "rest 5"), rest)
+
+        async def run():
+            with budget_scope(Budget(tokens=50)) as ledger:
+                await solve("q", sampler=Steps(("call 1",)), strategy=full(1))  # tells the size
+                asyncio.get_running_loop().call_later(2, spend, ledger)
+                return await solve("q", sampler=sampler, strategy=full(2))
+
+        result = run_virtual(run())
+        assert [sample.index for sample in result.samples] == [0]
+        assert (result.value, result.cut.kind, result.ledger.seconds) == ("a", "tokens", 6)
+        assert [entry.status for entry in result.ledger.entries][-1] == "error"
+        assert sampler.sent == rest.count("call 1")
+
+    def test_what_waits_for_its_place_does_not_begin(self):
+        """It has sent nothing, and is no launch."""
+        sampler = Steps(("call 1", "call 1"), ("call 1",))
+        sampler.refuse = sampler.overruns.append
+        result = run_virtual(
+            solve(
+                "q",
+                sampler=sampler,
+                strategy=full(2),
+                budget=Budget(calls=9, tokens=14),
+                limiter=Limiter(1),
+            )
+        )
+        assert (result.value, result.launched, sampler.begun) == ("a", 1, 1)
+
+    def test_time_ends_what_nothing_else_ends(self):
+        """A sample that goes on without calls, for one."""
+        budget = Budget(tokens=5, seconds=9)
+        with pytest.raises(BudgetExceeded) as caught:
+            run_virtual(
+                solve("q", sampler=Steps(("call 1", "rest 99")), strategy=full(1), budget=budget)
+            )
+        assert caught.value.ledger.seconds == 9
+
+    def test_nothing_is_judged_any_more(self):
+        """The sample stands without a verdict."""
+        asked = []
+
+        class Judging:
+            name, exact = "judging", False
+
+            async def __call__(self, sample, /, *, prompt):
+                asked.append(sample)
+                return Verdict(outcome="pass")
+
+        result = run_virtual(
+            solve(
+                "q",
+                sampler=Steps(("call 1",)),
+                strategy=BestOfN(1, verifier=Judging(), hedge=False),
+                budget=Budget(tokens=5),
+            )
+        )
+        assert (result.value, asked) == ("a", [])
+
+
+class Silent(Framework):
+    """A sampler that asks some client of its own, of which nobody hears."""
+
+    def __init__(self, *calls: int) -> None:
+        super().__init__()
+        self.each = list(calls)
+
+    async def __call__(self, prompt: object) -> str:
+        self.calls = self.each.pop(0)
+        return await super().__call__(prompt)
+
+
+class TestSilence:
+    """Samples in which no call is heard of."""
+
+    @pytest.mark.parametrize("caps", [{}, {"calls": 4}, {"calls": 4, "tokens": 100}])
+    def test_is_told_and_no_cap_claims_to_be_kept(self, caps):
+        """That on time is."""
+        budget = Budget(**caps) if caps else None
+        result = run_virtual(solve("q", sampler=Silent(0, 0), strategy=full(2), budget=budget))
+        assert remarks.UNHEARD in result.warnings
+        assert remarks.UNSEEN not in result.warnings
+        assert result.ledger.enforcement == {
+            **dict.fromkeys(caps, "estimated"),
+            "seconds": "exact",
+        }
+
+    def test_of_some_samples_is_nothing_to_tell(self):
+        """Not every sample needs a call."""
+        result = run_virtual(solve("q", sampler=Silent(0, 1), strategy=full(2)))
+        assert result.warnings == ()
 
 
 class TestNode:

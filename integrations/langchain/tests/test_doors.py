@@ -13,7 +13,7 @@ from langchain_core.runnables import RunnableLambda
 from langchain_thinktwice import best_of_n, vote, with_strategy
 from pydantic import BaseModel
 
-from thinktwice import AtMost, Result, Vote, collect
+from thinktwice import AtMost, Budget, Result, Vote, collect
 
 PROMPT = ChatPromptTemplate.from_template("{question}")
 ASKED = {"question": "2 + 2?"}
@@ -114,6 +114,13 @@ async def test_messages_stay_messages(model, call):
         "cost": None,
         "tokens": 33,
     }
+
+
+@pytest.mark.filterwarnings("ignore:a budget cut the run short")
+async def test_a_budget_that_ended_it_is_told_by_its_kind(model, call):
+    """A rule is told as it is written."""
+    answer = await call(vote(model, n=3, stop=AtMost(3), budget=Budget(calls=1)), "2 + 2?")
+    assert answer.response_metadata["thinktwice"]["stopped_by"] == "calls"
 
 
 def _calls(*values: int) -> list[AIMessage]:

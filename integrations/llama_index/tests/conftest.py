@@ -383,6 +383,12 @@ class _Everything(set[str]):
         return True
 
 
+@pytest.fixture(autouse=True)
+def unheard():
+    """Fakes that ask no LLM need not say so; with `fresh_remarks` they do."""
+    remarks._told.add(remarks.UNHEARD)
+
+
 @pytest.fixture
 def fresh_remarks(monkeypatch):
     """Warnings that are said once a process are said again."""

@@ -16,7 +16,7 @@ from llama_index.core.chat_engine.types import AgentChatResponse
 from llama_index.core.schema import NodeWithScore, TextNode
 from llama_index_thinktwice.responses import annotated, asettled, settled, summary
 
-from thinktwice import Budget, Vote, solve
+from thinktwice import Budget, BudgetExceeded, Vote, budget_scope, solve
 from thinktwice.testing import ScriptedSampler
 
 pytestmark = pytest.mark.filterwarnings("ignore::thinktwice.errors.ThinktwiceWarning")
@@ -36,6 +36,21 @@ class TestSummary:
         assert told["launched"] == told["used"] == 2
         assert told["agreement"] == 1.0
         assert told["enforcement"]["calls"] == "exact"
+
+    async def test_says_what_ended_it(self):
+        """A rule as it is written, a cap by its kind."""
+        assert summary(await voted())["stopped_by"] == "Certain()"
+        assert summary(await voted(budget=Budget(calls=1)))["stopped_by"] == "calls"
+
+    async def test_of_nothing_launched_is_all_zero(self):
+        """As where a budget around it refused the first call."""
+        with budget_scope(Budget(calls=1)):
+            await voted()
+            with pytest.raises(BudgetExceeded) as caught:
+                await voted()
+        told = summary(caught.value.result)
+        assert (told["launched"], told["tokens"], told["cost"]) == (0, 0, 0.0)
+        assert told["stopped_by"] == "calls"
 
     @pytest.mark.parametrize("metadata", [None, {"node": {"k": 1}}])
     async def test_is_added_to_a_copy(self, metadata):

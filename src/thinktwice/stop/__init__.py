@@ -5,6 +5,7 @@ from __future__ import annotations
 from thinktwice.stop.algebra import AllOf, AnyOf, Promise, Stop
 from thinktwice.stop.certificate import Certificate
 from thinktwice.stop.claim import Claim, Void, claim, jointly
+from thinktwice.stop.expression import parse_stop
 from thinktwice.stop.published import AdaptiveConsistency, EarlyStopping
 from thinktwice.stop.rules import (
     After,
@@ -38,5 +39,6 @@ __all__ = [
     "Void",
     "claim",
     "jointly",
+    "parse_stop",
     "with_certain",
 ]

@@ -116,7 +116,7 @@ class Vote(Strategy):
         ballot: Ballot[T] = Ballot(
             self.n, equivalent=self.equivalent, weighted=self.weight is not None
         )
-        rule = with_certain(self.stop)
+        rule = with_certain(self._rule(run))
         order: LaunchOrder[T] | None = LaunchOrder() if self._in_launch_order(run) else None
         counted = ballot.tally()
 
@@ -150,6 +150,14 @@ class Vote(Strategy):
                 ballot.add(each, weight=self._weight(each))
             counted = ballot.tally()
         return self._outcome(run, ballot, tally(), rule, in_order=order is not None)
+
+    def _rule(self, run: Run[P, T]) -> Stop:
+        """When to stop; never early, in the share of the runs that explores."""
+        replayable = self.weight is None and self.equivalent is None and self.prefer != "shortest"
+        if not replayable:
+            return self.stop
+        whole = isinstance(self.stop, AtMost) and self.stop.n >= self.n
+        return AtMost(self.n) if run.explores(anyway=whole) else self.stop
 
     def _outcome(
         self, run: Run[P, T], ballot: Ballot[T], final: Tally, rule: Stop, *, in_order: bool

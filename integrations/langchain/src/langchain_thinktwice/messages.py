@@ -10,6 +10,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 
 from langchain_thinktwice.accounting.logprobs import NO_LOGPROBS, Logprobs, logprobs
 from thinktwice.answers import canonical_json, default_key, fold, text_in, with_text
+from thinktwice.budget import ended_by
 from thinktwice.sample import finish_meaning
 
 if TYPE_CHECKING:
@@ -115,9 +116,9 @@ def summary(result: Result[Any]) -> dict[str, Any]:
         "launched": result.launched,
         "used": result.used,
         "agreement": result.agreement,
-        "stopped_by": None if result.stopped_by is None else repr(result.stopped_by),
+        "stopped_by": ended_by(result.stopped_by),
         "cost": None if total.cost is None else float(total.cost),
-        "tokens": total.usage.total_tokens,
+        "tokens": total.usage.total_tokens if result.ledger.entries else 0,
     }
 
 

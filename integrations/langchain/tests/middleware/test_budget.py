@@ -223,7 +223,7 @@ class TestEnds:
         assert is_whole(state)
         last = state["messages"][-1]
         assert isinstance(last, AIMessage)
-        assert last.text.startswith(f"I have to stop here: budget of {calls} calls") == (calls < 8)
+        assert last.text.startswith(f"I have to stop here: budget of {calls} call") == (calls < 8)
 
     async def test_what_it_ends_with(self, scripted, call):
         """Which cap, what was spent, what the model said last; also as data."""

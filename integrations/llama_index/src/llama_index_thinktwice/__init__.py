@@ -77,7 +77,6 @@ __all__ = [
     "QueryPrompting",
     "Ranking",
     "RetrieverSource",
-    "Settings",
     "SourceGrounding",
     "StrategyLLM",
     "StrategyQueryEngine",
@@ -93,7 +92,7 @@ __all__ = [
     "strategy_agent",
 ]
 
-# What is not used costs nothing to import.
+# What is not used costs nothing to import. `Settings` is none of `import *`: LlamaIndex has one.
 __getattr__ = names_of(__name__, _HOMES)
 
 

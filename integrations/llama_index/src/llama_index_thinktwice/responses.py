@@ -14,6 +14,7 @@ from llama_index.core.base.response.schema import (
 )
 from llama_index.core.chat_engine.types import AgentChatResponse
 
+from thinktwice.budget import ended_by
 from thinktwice.threads import in_thread
 
 if TYPE_CHECKING:
@@ -26,15 +27,20 @@ METADATA: Final = "thinktwice"
 
 
 def summary(result: Result[Any]) -> dict[str, Any]:
-    """A run in a few numbers, fit for JSON."""
+    """A run in a few numbers, fit for JSON.
+
+    `stopped_by` is the rule that ended it, or the kind of the cap: "calls", "tokens", "cost" or
+    "seconds". `enforcement` is of its own caps; those of a `budget_scope` around it are told of by
+    the ledger of that.
+    """
     total = result.ledger.total
     return {
         "launched": result.launched,
         "used": result.used,
         "agreement": result.agreement,
-        "stopped_by": None if result.stopped_by is None else repr(result.stopped_by),
+        "stopped_by": ended_by(result.stopped_by),
         "cost": None if total.cost is None else float(total.cost),
-        "tokens": total.usage.total_tokens,
+        "tokens": total.usage.total_tokens if result.ledger.entries else 0,
         "enforcement": dict(result.ledger.enforcement),
     }
 

@@ -79,6 +79,7 @@ class Solver:
         self._settings = {name: settings[name] for name in names}  # type: ignore[literal-required]
         if budget is not None and budget.strict and not refuses:
             raise UsageError("budget", budget, _UNREFUSED)
+        install()  # so that runs of others around what it wraps are told of its calls as well
 
     @property
     def draws(self) -> int | None:
@@ -127,7 +128,7 @@ class Solver:
         around = ledger_around()
         if not self._refuses and around is not None and around.strict:
             raise UsageError("budget", around.budget, _UNREFUSED)
-        install()
+        install()  # again where somebody has removed it
 
     def _given(
         self,

@@ -14,10 +14,12 @@ from llama_index.core.tools import FunctionTool
 from llama_index_instrumentation import get_dispatcher
 from llama_index_thinktwice.accounting import calls
 from llama_index_thinktwice.accounting.booking import CallHandler, StreamHandler, install
+from llama_index_thinktwice.solver import Solver
 from workflows import Workflow, step
 from workflows.events import StartEvent, StopEvent
 
 from integrations.llama_index.tests.accounting.conftest import MESSAGES, READ, WRITTEN, Drawer
+from thinktwice import AtMost, Vote, solve
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::thinktwice.errors.ThinktwiceWarning"),
@@ -37,6 +39,34 @@ async def test_there_is_one_of_each(drawer, scripted):
     for _ in range(3):
         await drawer.ask(scripted("a"))
     assert len(ours()) == 2
+
+
+async def test_they_are_there_once_a_door_is_made(monkeypatch):
+    """Runs of others around what it wraps are told of its calls from then on."""
+    root = get_dispatcher()
+    monkeypatch.setattr(root, "span_handlers", [])
+    monkeypatch.setattr(root, "event_handlers", [])
+    Solver(Vote(3))
+    assert len(ours()) == 2
+
+
+async def test_a_strategy_of_the_core_hears_of_llamaindex_calls(scripted, monkeypatch):
+    """Where the application has the handlers installed by hand."""
+    root = get_dispatcher()
+    monkeypatch.setattr(root, "span_handlers", [])
+    monkeypatch.setattr(root, "event_handlers", [])
+    install()
+    llm = scripted("a")
+
+    class Asking:
+        leaf = False
+
+        async def __call__(self, prompt):
+            return (await llm.acomplete(prompt)).text
+
+    result = await solve("?", sampler=Asking(), strategy=Vote(2, stop=AtMost(2)))
+    assert result.ledger.total.calls == llm.calls == 2
+    assert {each.usage.source for each in result.ledger.entries} == {"provider"}
 
 
 async def test_they_come_back_where_somebody_removed_them(drawer, scripted, monkeypatch):

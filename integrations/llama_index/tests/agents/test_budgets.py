@@ -38,6 +38,7 @@ class TestEnd:
         assert str(output).startswith("I have to stop here: budget of 7 calls used up")
         assert "7 of 7 calls" in str(output)
         assert output["thinktwice"]["stopped_by"] == "calls"
+        assert isinstance(output["thinktwice"]["tokens"], int)
         assert spender.llm.calls == spent.total.calls == 7
         assert spent.enforcement["calls"] == "exact"
         assert len(account.paid) == 3  # 3 samples, 3 samples, and 1: each step has a majority

@@ -35,8 +35,10 @@ class _Asker:
         self.method = method
         self.chats = method.endswith("chat")
 
-    async def __call__(self, llm: Any, given: str = "2 + 2", **kwargs: Any) -> Any:
-        asked = [ChatMessage(given)] if self.chats else given
+    async def __call__(
+        self, llm: Any, given: Any = "2 + 2", *, raw: bool = False, **kwargs: Any
+    ) -> Any:
+        asked = [ChatMessage(given)] if self.chats and not raw else given
         response = getattr(llm, self.method)(asked, **kwargs)
         if self.method.startswith("a"):
             response = await response

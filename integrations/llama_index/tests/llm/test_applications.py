@@ -224,11 +224,13 @@ def test_tools_are_prepared_by_the_llm(adding, voting):
     """In its own format, and with what only it knows."""
     module = pytest.importorskip("llama_index.llms.openai")
     tool, _made = adding
-    llm = voting(module.OpenAI(model="gpt-4o-mini", api_key="none", temperature=0.8))
+    inner = module.OpenAI(model="gpt-4o-mini", api_key="none", temperature=0.8)
+    llm = voting(inner)
     for required, choice in ((True, "required"), (False, "auto")):
-        made = llm._prepare_chat_with_tools_compat([tool], "2 + 3", tool_required=required)
+        asked = {"tools": [tool], "user_msg": "2 + 3", "tool_required": required}
+        made = llm._prepare_chat_with_tools_compat(**asked)
+        assert made == inner._prepare_chat_with_tools(**asked)
         assert made["tool_choice"] == choice
-        assert made["parallel_tool_calls"] is False
         assert made["tools"][0]["function"]["name"] == "add"
 
 

@@ -106,6 +106,17 @@ class TestRefused:
             StrategyLLM(llm=scripted("4"), **given)
         assert caught.value.parameter == name
 
+    @pytest.mark.parametrize("asked", [None, 3, [], ["hi"], {"text": "hi"}])
+    async def test_what_is_no_text_or_no_message(self, voting, scripted, ask, asked):
+        """By the parameter, before anything is drawn."""
+        llm = voting(inner := scripted("4"))
+        asked = "hi" if ask.chats and asked == [] else asked
+        name = "messages" if ask.chats else "prompt"
+        with pytest.raises(UsageError, match=r"give a list of ChatM|give a text") as caught:
+            await ask(llm, asked, raw=True)
+        assert caught.value.parameter == name
+        assert inner.calls == 0
+
     async def test_tools_without_functions(self, scripted, call):
         """As by an LLM that is asked for what it has not."""
         llm = StrategyLLM(llm=MockLLM(), strategy=Vote(3))

@@ -176,6 +176,8 @@ async def test_structured_output_by_the_clients_own_method(served, question, cal
     replies = ['{"total": 4}', '{"total":   5}', '{"total": 5}']
     with served(lambda prompt, number: replies[number % 3]) as server, collect() as results:
         inner = module.OpenAI(api_base=server.url, **given)
+        if not inner._should_use_structure_outputs():
+            pytest.skip("these versions of the client and of openai have no response format")
         llm = StrategyLLM(llm=inner, strategy=Vote(3, stop=AtMost(3)))
         made = await call(llm, "structured_predict", Sum, PromptTemplate("2 + 3"))
     assert made == Sum(total=5)

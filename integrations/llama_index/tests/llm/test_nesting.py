@@ -138,6 +138,7 @@ class TestAsSettingsLlm:
         told = [each for each in recwarn if "Settings.llm" in str(each.message)]
         assert len(told) == 1
         assert "budget=Budget(...)" in str(told[0].message)
+        assert told[0].filename == __file__  # not where we say it
 
     @pytest.mark.filterwarnings("error::thinktwice.errors.ThinktwiceWarning")
     def test_not_with_one(self, scripted, voting, question):

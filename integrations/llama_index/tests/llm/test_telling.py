@@ -173,6 +173,35 @@ async def test_structured_output_is_one_tree_too(scripted, voting, asks_tools, t
     assert not tree.open_spans
 
 
+@pytest.mark.parametrize("chats", [True, False], ids=["chat", "completion"])
+async def test_templates_are_streamed_in_one_tree(scripted, voting, tree, call, chats):
+    """As an engine that streams does it: one root, below which the samples are."""
+    from llama_index.core.prompts import PromptTemplate
+
+    inner = scripted(lambda request: request["text"], is_chat=chats)
+    said = await call(voting(inner), "stream", PromptTemplate("Where is {it}?"), it="Paris")
+    told = "".join([each async for each in said] if hasattr(said, "__aiter__") else said)
+    assert "Where is Paris?" in told
+    roots = [each for each in tree.completed_spans if each.parent_id is None]
+    assert [each.id_.partition("-")[0].removeprefix("StrategyLLM.") for each in roots] in (
+        ["stream"],
+        ["astream"],
+    )
+    assert not tree.open_spans
+
+
+async def test_a_template_with_a_parser_is_not_paid_for(scripted, voting, call):
+    """LlamaIndex's error, before anything is drawn."""
+    from llama_index.core.output_parsers import PydanticOutputParser
+    from llama_index.core.prompts import PromptTemplate
+
+    inner = scripted("4")
+    template = PromptTemplate("?", output_parser=PydanticOutputParser(Number))
+    with pytest.raises(NotImplementedError, match="streaming"):
+        await call(voting(inner), "stream", template)
+    assert inner.calls == 0
+
+
 def test_methods_have_their_names(scripted, voting):
     """And their documentation, signature and kind."""
     import inspect

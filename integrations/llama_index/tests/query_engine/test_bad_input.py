@@ -10,6 +10,7 @@ from llama_index.core.memory import ChatMemoryBuffer
 from llama_index.core.query_engine import RouterQueryEngine
 from llama_index.core.tools import QueryEngineTool
 from llama_index_thinktwice.query_engine import StrategyQueryEngine
+from llama_index_thinktwice.sampler import LLMSampler
 
 from thinktwice import BestOfN, CritiqueRepair, ToolCheck, UsageError, Vote
 from thinktwice.errors import ThinktwiceWarning
@@ -59,6 +60,7 @@ def test_what_is_no_query_engine_is_refused(wrong, kind, remedy):
         ("budget", 5, "give a Budget"),
         ("nodes", [], "no such setting"),
         ("prompting", "{draft}", "revise"),
+        ("callback_manager", 3, "give a CallbackManager"),
     ],
 )
 def test_other_parameters_are_checked_when_it_is_made(engine, parameter, given, remedy):
@@ -66,6 +68,29 @@ def test_other_parameters_are_checked_when_it_is_made(engine, parameter, given, 
     arguments = {"strategy": Vote(3), parameter: given}
     with pytest.raises(UsageError, match=f"{parameter}=.*{remedy}"):
         StrategyQueryEngine(engine("3"), **arguments)
+
+
+@pytest.mark.parametrize(
+    "strategy",
+    [
+        CritiqueRepair(None),
+        CritiqueRepair(lambda _: True, mode="reflexion"),
+        Vote(3, of=CritiqueRepair(None)),
+    ],
+)
+def test_an_engine_is_no_critic(engine, strategy):
+    """It is said before anything is drawn, and not in terms of what is inside."""
+    with pytest.raises(UsageError, match=r"critic=None: give critic=LLMSampler\(llm\)"):
+        StrategyQueryEngine(engine("3"), strategy)
+
+
+@pytest.mark.usefixtures("silent_remarks")
+async def test_a_repair_with_a_critic_is_fine(engine, call, scripted):
+    """It is asked in words."""
+    critic = LLMSampler(scripted('{"issue": null}'))
+    repairing = StrategyQueryEngine(engine("3"), CritiqueRepair(None, critic=critic, rounds=1))
+    assert str(await call(repairing, "query", "2 + 1?")) == "3"
+    assert critic.llm.calls >= 1
 
 
 def test_values_of_options_are_not_shown(engine):

@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
+from llama_index.core.base.base_query_engine import BaseQueryEngine
 from llama_index_thinktwice.query_engine import StrategyQueryEngine
 
-from thinktwice import Budget, BudgetExceeded, Limiter, UsageError, Vote, budget_scope, collect
+from thinktwice import (
+    Budget,
+    BudgetExceeded,
+    Limiter,
+    ThinktwiceWarning,
+    UsageError,
+    Vote,
+    budget_scope,
+    collect,
+    remarks,
+)
 from thinktwice.shadow import Shadow
 
 CUT = pytest.mark.filterwarnings("ignore::thinktwice.errors.ThinktwiceWarning")
@@ -31,6 +43,49 @@ async def test_over_budget_the_best_so_far_comes_back(call, engine):
     assert str(response) == "3"
     assert "tokens" in response.metadata["thinktwice"]["stopped_by"]
     assert response.metadata["thinktwice"]["launched"] < 4
+
+
+class Polishing(BaseQueryEngine):
+    """Does something more when the LLM has answered."""
+
+    def __init__(self, inner: BaseQueryEngine) -> None:
+        self.inner = inner
+        super().__init__(None)
+
+    def _get_prompt_modules(self) -> dict[str, object]:
+        return {}
+
+    def _query(self, query_bundle):
+        response = self.inner.query(query_bundle)
+        time.sleep(0.01)
+        return response
+
+    async def _aquery(self, query_bundle):
+        response = await self.inner.aquery(query_bundle)
+        await asyncio.sleep(0.01)
+        return response
+
+
+@CUT
+async def test_an_answer_whose_call_overran_the_cap_comes_back(call, engine, all_of):
+    """It is paid for; nothing else is launched."""
+    wrapped = StrategyQueryEngine(Polishing(engine("3")), all_of(5), budget=Budget(tokens=5))
+    response = await call(wrapped, "query", "?")
+    told = response.metadata["thinktwice"]
+    assert (str(response), told["launched"]) == ("3", 1)
+    assert told["tokens"] > 5
+
+
+async def test_calls_of_other_clients_are_said_to_be_uncounted(call, whole, all_of, fresh_remarks):
+    """And no cap on them claims to be kept."""
+    wrapped = StrategyQueryEngine(whole("3"), all_of(2), budget=Budget(calls=4))
+    with (
+        collect() as results,
+        pytest.warns(ThinktwiceWarning, match="calls made by other clients are not counted"),
+    ):
+        response = await call(wrapped, "query", "?")
+    assert results[0].warnings == (remarks.UNHEARD,)
+    assert response.metadata["thinktwice"]["enforcement"]["calls"] == "estimated"
 
 
 @CUT

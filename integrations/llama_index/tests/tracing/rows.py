@@ -44,6 +44,9 @@ class World:
         samples: Spans of samples that there must be.
         verdicts: Spans of verdicts.
         leaks: The parties leave a span of theirs current.
+        party: Who traces.
+        roots: Of LlamaIndex's own tree; more than one where it is so with any LLM.
+        traces: Where no span is around the request; likewise.
     """
 
     scripted: Callable[..., Any]
@@ -54,6 +57,9 @@ class World:
     samples: int = N
     verdicts: int = 0
     leaks: bool = False
+    party: str = "none"
+    roots: int = 1
+    traces: int = 1
 
     def llm(self, text: str = "a b", *, calls: list[int] | None = None, **settings: Any) -> Any:
         """An LLM of which each call takes another number of tokens."""
@@ -268,6 +274,23 @@ async def llm_in_engine_query(w: World) -> None:
     await w.on_a_thread(lambda: engine.query("capital?"))
 
 
+def _streaming(w: World) -> Any:
+    """LlamaIndex asks the LLM when the stream is read; OpenInference keeps what was around."""
+    w.roots = 1 if w.party in {"openinference", "both"} else 2
+    w.traces = 2 if w.party == "observability" else 1
+    return w.index.as_query_engine(llm=_strategy_llm(w), streaming=True)
+
+
+async def llm_in_streaming_engine_aquery(w: World) -> None:
+    engine = _streaming(w)
+    await aread(await engine.aquery("capital?"))
+
+
+async def llm_in_streaming_engine_query(w: World) -> None:
+    engine = _streaming(w)
+    await w.on_a_thread(lambda: engine.query("capital?"))
+
+
 async def llm_in_sampled_engine(w: World) -> None:
     w.samples = 2 + 2 * 2
     await w.engine(w.index.as_query_engine(llm=_strategy_llm(w, 2)), 2).aquery("capital?")
@@ -321,6 +344,7 @@ ROWS = [
     *(sampled_agent, sampled_agent_streaming),
     *(llm_achat, llm_chat, llm_complete, llm_astream_chat, llm_stream_complete),
     *(llm_in_engine_aquery, llm_in_engine_query, llm_in_sampled_engine),
+    *(llm_in_streaming_engine_aquery, llm_in_streaming_engine_query),
     *(transform_arun, transform_run, transform_aquery, transform_query),
     *(judged_aquery, judged_query),
 ]

@@ -47,7 +47,7 @@ async def test_enough_must_be_found(shelf):
 
 def test_what_makes_no_sense_is_refused_by_name(shelf):
     """What cannot be called, and what can be no number of nodes."""
-    with pytest.raises(UsageError, match="function='int'"):
+    with pytest.raises(UsageError, match="function='int': give a function of the text"):
         parses("int")
     with pytest.raises(UsageError, match="at_least=0"):
         retrieves(shelf, at_least=0)

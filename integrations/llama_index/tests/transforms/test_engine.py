@@ -333,3 +333,7 @@ def test_what_is_no_part_of_it_is_refused_by_name(index, wrapped, shelf, scripte
         AsyncTransformRetriever(inner, transform)
     with pytest.raises(UsageError, match="as_retriever"):
         AsyncTransformRetriever(index, transform)
+    with pytest.raises(UsageError, match="callback_manager=3"):
+        AsyncTransformQueryEngine(inner, transform, callback_manager=3)
+    with pytest.raises(UsageError, match="callback_manager=3"):
+        AsyncTransformRetriever(shelf, transform, callback_manager=3)

@@ -283,6 +283,21 @@ def test_what_makes_no_sense_is_refused_by_name(shelf, given, parameter):
     assert caught.value.parameter == parameter
 
 
+@pytest.mark.parametrize(
+    ("said_of_them", "remedy"), [("good", "return a bool"), (9, "scale the score")]
+)
+async def test_what_a_function_says_is_refused_as_the_judges(shelf, said_of_them, remedy):
+    """That is the parameter it was given as."""
+    with pytest.raises(UsageError, match=f"judge=.*{remedy}"):
+        await said(Evidence(shelf, lambda _: said_of_them), "rome")
+
+
+def test_what_is_no_judge_says_what_is_one(shelf):
+    """Rerankers, evaluators and embeddings among them."""
+    with pytest.raises(UsageError, match=r"judge=3: give a reranker, an evaluator"):
+        Evidence(shelf, 3)
+
+
 def test_an_evaluator_that_compares_is_refused(shelf, scripted):
     """It has nothing to compare."""
     with pytest.raises(UsageError, match="evaluator"):

@@ -150,6 +150,12 @@ def test_best_of_n_is_nothing_without_a_verifier(scripted):
         BestOfNQueryTransform(3, llm=scripted("x"), verifier=None)
 
 
+def test_critique_repair_is_nothing_without_one_or_a_critic(scripted):
+    """It is said when it is made, with what to give."""
+    with pytest.raises(UsageError, match=r"critic=None: give a verifier, such as Evidence"):
+        CritiqueRepairQueryTransform(None, llm=scripted("x"))
+
+
 def test_the_selection_shows_as_it_is_written():
     """In the repr of the strategy."""
     assert repr(HighestScore()) == "HighestScore()"

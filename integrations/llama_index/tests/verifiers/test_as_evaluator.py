@@ -188,6 +188,13 @@ def test_what_is_no_verifier(given, remedy):
         VerifierEvaluator(*given)
 
 
+async def test_a_text_is_no_list_of_contexts(call):
+    """Its characters would be."""
+    evaluator = VerifierEvaluator(lambda _: True)
+    with pytest.raises(UsageError, match=r"contexts=a str: give a list of texts"):
+        await call(evaluator, "evaluate", response="3", contexts="An apple costs 3 dollars.")
+
+
 @pytest.mark.parametrize("threshold", [-0.1, 4, "x", True])
 def test_what_is_no_threshold(threshold):
     """Scores are from 0 to 1."""

@@ -33,6 +33,7 @@ from llama_index.core.schema import QueryBundle
 from llama_index_thinktwice.llm import StrategyLLM
 from llama_index_thinktwice.solver import AsyncDrawing, BlockingDrawing, Solver
 from llama_index_thinktwice.verifiers import EvaluatorVerifier
+from llama_index_thinktwice.verifiers.routing import failures
 from pydantic import BaseModel
 
 from thinktwice import BestOfN, Budget, CritiqueRepair, Price, UsageError, Verdict, collect
@@ -456,6 +457,23 @@ class TestInARun:
             "error"
         ]
 
+    async def test_a_failure_that_llamaindex_swallows_is_told(self, call, scripted, answer):
+        """Synthesizers make an empty response of a ValueError: its type is the evidence."""
+        verifier = EvaluatorVerifier(FaithfulnessEvaluator(llm=scripted(ValueError("secret"))))
+        result = await solved(call, Solver(BestOfN(1, verifier=verifier)), answer)
+        assert result.verdicts[0].outcome == "error"
+        assert result.verdicts[0].evidence == ("a call of the evaluator failed: ValueError",)
+        assert failures.get() is None
+
+    async def test_a_reply_that_cannot_be_read_is_no_failure(self, call, scripted, answer):
+        """Nor is one after another verdict's call has failed."""
+        replies = [ValueError("secret"), "Who knows?"]
+        verifier = EvaluatorVerifier(FaithfulnessEvaluator(llm=scripted(*replies)))
+        strategy = BestOfN(2, verifier=verifier, hedge=False, stop=AtMost(2))
+        result = await solved(call, Solver(strategy, max_concurrency=1), answer)
+        said = sorted(verdict.evidence[0][:18] for verdict in result.verdicts)
+        assert said == ["a call of the eval", "the judge's reply "]
+
     async def test_a_cancelled_request_leaves_nothing_behind(self, scripted, answer):
         """The call of the judge is in flight then."""
         llm = scripted("YES", seconds=30.0)
@@ -502,6 +520,11 @@ class TestMaking:
             ({"threshold": True}, r"\[0, 1\]"),
             ({"reference": " "}, "right answer"),
             ({"read": "x"}, "function of an EvaluationResult"),
+            ({"score_range": 3}, "score_range=3"),
+            ({"contexts": 3}, "contexts=an int: give a list of texts"),
+            ({"contexts": "text"}, "contexts=a str: give a list of texts"),
+            ({"contexts": [3]}, "contexts=a list: give a list of texts"),
+            ({"exact": "x"}, "exact='x': give True or False"),
         ],
     )
     def test_bad_parameters(self, given, remedy):
@@ -517,7 +540,7 @@ class TestMaking:
 
     def test_one_that_compares(self, scripted):
         """It judges two answers."""
-        with pytest.raises(UsageError, match="Knockout"):
+        with pytest.raises(UsageError, match=r"evaluator=a PairwiseComp.*: .*Knockout"):
             EvaluatorVerifier(PairwiseComparisonEvaluator(llm=scripted("[[A]]")))
 
     def test_one_that_needs_a_reference(self, embedding):

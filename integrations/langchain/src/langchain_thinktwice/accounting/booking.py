@@ -123,8 +123,7 @@ class Bookkeeper(Unfinished):
                 self._note_refused(error)
                 _close_unawaited(sys._getframe())  # pyright: ignore[reportPrivateUsage]
                 raise
-            self.refused = None
-            self._open[run_id] = booking, prompts[0]
+            self._opened(booking, run_id, prompts[0])
             self.begun("llm", run_id, parent_run_id)
 
     def _start_blocking(
@@ -145,8 +144,12 @@ class Bookkeeper(Unfinished):
         except BudgetExceeded as error:
             self._note_refused(error)
             raise
+        self._opened(booking, run_id, prompts[0])
+
+    def _opened(self, booking: Booking, run_id: UUID, prompt: object) -> None:
         self.refused = None
-        self._open[run_id] = booking, prompts[0]
+        self._open[run_id] = booking, prompt
+        booking.ask(prompt)
 
     def _scope_now(self) -> Scope | None:
         if self._scope is not None:
@@ -188,6 +191,7 @@ class Bookkeeper(Unfinished):
         usage = reply.usage
         if usage is None and not reply.cached and booking.scope.ledger.capped:
             usage = estimate_usage(prompt, reply.reading.text, reply.model or booking.model)
+        booking.hear(reply.reading.text, reply.reading.finish_reason)
         booking.settle(usage=usage, model=reply.model, provider=reply.provider, cached=reply.cached)
 
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **_: Any) -> None:

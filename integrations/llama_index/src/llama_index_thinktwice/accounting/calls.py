@@ -82,6 +82,7 @@ class Call:
             options=options_of(llm, asked[1]),
             emitted=emitted(llm),
         )
+        self._booking.ask(asked[0])
 
     # ---- where the running code is --------------------------------------------------------------
 
@@ -127,6 +128,8 @@ class Call:
     def succeed(self, response: object) -> None:
         """It has ended with a response, or with the last chunk of its stream."""
         reply = read_reply(response)
+        if self._booking is not None:
+            self._booking.hear(reply.text)
         usage = reply.usage or self._heard
         if usage is None and self._asked is not None:  # a cap must bind even where nobody counts
             model = reply.model or model_of(self.llm)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import functools
 import types
 from copy import copy
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, Unpack, cast
 
 from llama_index.core.agent.workflow import AgentWorkflow, BaseWorkflowAgent
 
 from llama_index_thinktwice.agents.keys import StepKey, reading
 from llama_index_thinktwice.agents.llm import AgentLLM, taken
 from llama_index_thinktwice.keys import with_key
+from llama_index_thinktwice.llm.checking import check_critic
 from llama_index_thinktwice.responses import METADATA
-from thinktwice import CritiqueRepair, FieldVote, Strategy, ToolCheck, UsageError
+from thinktwice import FieldVote, Strategy, ToolCheck, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
     from llama_index_thinktwice.agents.keys import Said
     from llama_index_thinktwice.settings import Settings
+
+_CRITIC: Final = "give critic=LLMSampler(llm): the agent's own would answer with tool calls"
 
 A = TypeVar("A", bound=BaseWorkflowAgent | AgentWorkflow)
 
@@ -159,10 +162,4 @@ def _check_strategy(strategy: Strategy) -> None:
     if isinstance(strategy, ToolCheck) and strategy.on_fail == "reject":
         remedy = "a step must have an outcome: take 'repair'"
         raise UsageError("on_fail", strategy.on_fail, remedy)
-    if (
-        isinstance(strategy, CritiqueRepair)
-        and strategy.critic is None
-        and (strategy.verifier is None or strategy.mode not in {None, "critic"})
-    ):
-        remedy = "give critic=LLMSampler(llm): the agent's own would answer with tool calls"
-        raise UsageError("critic", None, remedy)
+    check_critic(strategy, _CRITIC)

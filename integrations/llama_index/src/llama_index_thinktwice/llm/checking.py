@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, cast
 
-from llama_index.core.llms import LLM
+from llama_index.core.llms import LLM, ChatMessage
 from llama_index.core.llms.structured_llm import StructuredLLM
 from llama_index.core.multi_modal_llms import MultiModalLLM
 
 from llama_index_thinktwice.llm.calls import check_reach
 from llama_index_thinktwice.llm.native import check_native
-from thinktwice import FieldVote, Strategy, UsageError
+from thinktwice import CritiqueRepair, FieldVote, Strategy, UsageError
 from thinktwice.errors import TypeOf
 from thinktwice.strategy import check_flags
 
@@ -51,6 +51,51 @@ def check_llm(llm: object, strategy: Strategy, options: object, *, native_n: boo
     _check_options(llm, options)
     if native_n:
         check_native(llm, options, vary)
+
+
+def check_critic(strategy: object, remedy: str) -> None:
+    """Refuse a repair whose critic would be what is sampled, where that cannot be one.
+
+    Args:
+        strategy: The strategy; what it is made of is looked at as well.
+        remedy: What to give instead.
+
+    Raises:
+        UsageError: As above.
+    """
+    if isinstance(strategy, CritiqueRepair) and strategy.critic is None:
+        judged = strategy.verifier is not None
+        if not judged or strategy.mode not in {None, "critic"}:
+            raise UsageError("critic", None, remedy)
+    if isinstance(strategy, Strategy) and strategy.of is not None:
+        check_critic(strategy.of, remedy)
+
+
+def check_text(prompt: object) -> str:
+    """What is to be completed.
+
+    Raises:
+        UsageError: It is no text.
+    """
+    if isinstance(prompt, str):
+        return prompt
+    raise UsageError("prompt", TypeOf(prompt), "give a text; chat() takes messages")
+
+
+def check_messages(messages: object) -> list[ChatMessage]:
+    """What is said in a chat.
+
+    Raises:
+        UsageError: They are no messages.
+    """
+    given, remedy = TypeOf(messages), "give a list of ChatMessages; complete() takes a text"
+    if isinstance(messages, str | Mapping) or not isinstance(messages, Iterable):
+        raise UsageError("messages", given, remedy)
+    said = list(cast("Iterable[object]", messages))
+    for each in said:
+        if not isinstance(each, ChatMessage):
+            raise UsageError("messages", [TypeOf(each)], remedy)
+    return cast("list[ChatMessage]", said)
 
 
 def check_call(given: Mapping[str, Any]) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from llama_index.core.base.base_query_engine import BaseQueryEngine
 from llama_index.core.base.base_retriever import BaseRetriever
 from llama_index.core.base.llms.base import BaseLLM
+from llama_index.core.callbacks.base import CallbackManager
 from llama_index.core.chat_engine.types import BaseChatEngine
 from llama_index.core.indices.base import BaseIndex
 from llama_index.core.tools import QueryEngineTool
@@ -51,6 +52,17 @@ def check_engine(engine: object) -> None:
     known = (remedy for kind, remedy in _REMEDIES.items() if isinstance(engine, kind))
     remedy = next(known, "give a query engine, such as index.as_query_engine(llm=...)")
     raise UsageError("query_engine", TypeOf(engine), remedy)
+
+
+def check_callbacks(callback_manager: object) -> None:
+    """Refuse what manages no callbacks.
+
+    Raises:
+        UsageError: As above.
+    """
+    if not isinstance(callback_manager, CallbackManager | None):
+        remedy = "give a CallbackManager, or leave it out for that of what is inside"
+        raise UsageError("callback_manager", callback_manager, remedy)
 
 
 def check_options(strategy: object, settings: Mapping[str, object]) -> None:

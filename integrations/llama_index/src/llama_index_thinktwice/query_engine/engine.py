@@ -11,8 +11,10 @@ from llama_index.core.base.response.schema import PydanticResponse, Response
 from llama_index.core.callbacks.schema import CBEventType, EventPayload
 
 from llama_index_thinktwice.llm.calls import draws_of
+from llama_index_thinktwice.llm.checking import check_critic
 from llama_index_thinktwice.prompts import NestedPrompts
 from llama_index_thinktwice.query_engine.checking import (
+    check_callbacks,
     check_engine,
     check_options,
     check_prompting,
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
     from thinktwice.shadow import Shadow
 
 _REVISE: Final = "revise_prompt"
+_CRITIC: Final = "give critic=LLMSampler(llm): an engine answers from its sources, and is no critic"
 
 
 class _OnThreads(AsyncDrawing["QueryBundle", Any]):
@@ -105,6 +108,8 @@ class StrategyQueryEngine(NestedPrompts, BaseQueryEngine):
         check_engine(query_engine)
         check_options(strategy, settings)
         check_prompting(prompting)
+        check_callbacks(callback_manager)
+        check_critic(strategy, _CRITIC)
         self.query_engine = query_engine
         self.strategy = strategy
         self._inner = inner = Inner(query_engine, retrieval)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from llama_index_thinktwice.transforms.evidence import Evidence
 from thinktwice import UsageError, Verdict
 from thinktwice.errors import is_number, status_of
-from thinktwice.verifiers.adapt import called, check_verifier, name_of
+from thinktwice.verifiers.adapt import called, name_of
 from thinktwice.verifiers.tool import Tool
 
 if TYPE_CHECKING:
@@ -29,7 +29,9 @@ def parses(function: Callable[[str], Any]) -> Tool:
     Raises:
         UsageError: It cannot be called.
     """
-    check_verifier(function, "function")
+    if not callable(function):
+        remedy = "give a function of the text, such as sqlglot.parse_one, that raises at a bad one"
+        raise UsageError("function", function, remedy)
 
     async def parsed(text: str) -> Verdict:
         try:

@@ -9,7 +9,7 @@ from llama_index.core.query_engine import TransformQueryEngine
 from llama_index.core.retrievers import BaseRetriever, TransformRetriever
 
 from llama_index_thinktwice.prompts import NestedPrompts
-from llama_index_thinktwice.query_engine.checking import check_engine
+from llama_index_thinktwice.query_engine.checking import check_callbacks, check_engine
 from llama_index_thinktwice.transforms.drawing import atransformed, checked_bundle
 from llama_index_thinktwice.transforms.finding import aretrieved, check_finder
 from thinktwice import UsageError
@@ -56,6 +56,7 @@ class AsyncTransformQueryEngine(NestedPrompts, TransformQueryEngine):
         """
         check_engine(query_engine)
         _check(query_transform)
+        check_callbacks(callback_manager)
         manager = callback_manager or query_engine.callback_manager
         super().__init__(query_engine, query_transform, transform_metadata, manager)
 
@@ -135,6 +136,7 @@ class AsyncTransformRetriever(NestedPrompts, TransformRetriever):
             remedy = "give a retriever; AsyncTransformQueryEngine takes a query engine"
             raise UsageError("retriever", TypeOf(retriever), remedy)
         _check(query_transform)
+        check_callbacks(callback_manager)
         manager = callback_manager or getattr(retriever, "callback_manager", None)
         super().__init__(retriever, query_transform, transform_metadata, manager, **more)
 

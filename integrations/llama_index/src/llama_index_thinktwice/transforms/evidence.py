@@ -45,6 +45,9 @@ _QUOTED: Final = 300
 _SCORED: Final = (
     "For the question that scored {score:.2f} of 1. Search so that what is missing is found."
 )
+_NO_JUDGE: Final = (
+    "give a reranker, an evaluator, an embedding, a verifier, or a function of the nodes"
+)
 _NOTHING: Final = "Searching with this found nothing."
 _SAME: Final = (
     "the embedding that judges is the retriever's own, by which the question itself always finds "
@@ -95,6 +98,8 @@ class Evidence:
         """Check every parameter."""
         check_finder(self.retriever)
         if not isinstance(self.judge, _OBJECTS):
+            if not callable(self.judge):
+                raise UsageError("judge", self.judge, _NO_JUDGE)
             check_verifier(self.judge, "judge")
         if self.score_range is not None:
             check_scale(self.score_range, "score_range")
@@ -146,7 +151,12 @@ class Evidence:
         if not isinstance(judge, _OBJECTS):
             verifier = as_verifier(cast("Any", judge))
             value = _response(nodes) if verifier is judge else nodes
-            return await verifier(replace(sample, value=value, text=None), prompt=question)
+            try:
+                return await verifier(replace(sample, value=value, text=None), prompt=question)
+            except UsageError as error:
+                if verifier is judge or error.parameter != "verifier":
+                    raise
+                raise UsageError("judge", error.value, error.remedy) from None
         if not nodes:
             return Verdict(outcome="scored", score=0.0)
         if isinstance(judge, BaseEvaluator):

@@ -9,7 +9,7 @@ from llama_index.core.instrumentation import get_dispatcher
 from llama_index.core.schema import QueryBundle
 from llama_index.core.settings import Settings as Defaults
 
-from llama_index_thinktwice.llm.checking import check_llm
+from llama_index_thinktwice.llm.checking import check_critic, check_llm
 from llama_index_thinktwice.llm.sameness import warn_of_sameness
 from llama_index_thinktwice.prompts import NestedPrompts
 from llama_index_thinktwice.query_engine.question import plain
@@ -50,6 +50,7 @@ _dispatcher: Final = get_dispatcher(__name__)
 _PROMPT: Final = "rewrite_prompt"
 _ONE_BY_ONE: Final = (CritiqueRepair, ToolCheck)
 """Strategies whose draws differ by what they ask."""
+_CRITIC: Final = "give a verifier, such as Evidence(retriever, judge), or critic=LLMSampler(llm)"
 _OF: Final = "the first draw is of the strategy alone: leave out original_first, or of="
 
 
@@ -118,6 +119,7 @@ class StrategyQueryTransform(NestedPrompts, BaseQueryTransform):
             check_transform(transform, llm=llm, prompt=prompt)
         if original_first and getattr(strategy, "of", None) is not None:
             raise UsageError("original_first", original_first, _OF)
+        check_critic(strategy, _CRITIC)
         self._solver = Solver(strategy, refuses=transform is None, **settings)
         self._raises = settings.get("on_exhausted") == "raise"
         self._looked_at: object = None

@@ -16,6 +16,7 @@ from llama_index_thinktwice.verifiers.replies import preference
 from llama_index_thinktwice.verifiers.routing import llms_in
 from thinktwice import BudgetExceeded, UsageError
 from thinktwice.calls import call
+from thinktwice.errors import TypeOf
 from thinktwice.verifiers.judge import check_reference, reference_for
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class EvaluatorComparison:
             remedy = (
                 "it compares nothing: give a PairwiseComparisonEvaluator, or use EvaluatorVerifier"
             )
-            raise UsageError("evaluator", type(self.evaluator).__name__, remedy)
+            raise UsageError("evaluator", TypeOf(self.evaluator), remedy)
         check_reference(self.reference)
 
     @property

@@ -17,16 +17,17 @@ import llama_index_thinktwice.answers  # noqa: F401 - registers LlamaIndex's typ
 from llama_index_thinktwice.llm.calls import draws_of
 from llama_index_thinktwice.sampler import LLMSampler
 from llama_index_thinktwice.solver import blocking
-from llama_index_thinktwice.verifiers.given import as_response, question_in
+from llama_index_thinktwice.verifiers.given import as_response, check_contexts, question_in
 from llama_index_thinktwice.verifiers.known import (
     UnreadableError,
     check_template,
     known_of,
     worker,
 )
-from llama_index_thinktwice.verifiers.routing import llms_in
+from llama_index_thinktwice.verifiers.routing import failures, llms_in
 from thinktwice import UsageError, Verdict
-from thinktwice.errors import is_number
+from thinktwice.errors import TypeOf, is_number
+from thinktwice.strategy import check_flags
 from thinktwice.threads import in_thread
 from thinktwice.verifiers.adapt import broken, verdict_of
 from thinktwice.verifiers.judge import check_reference, check_scale, reference_for
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 _ROUNDING: Final = 1e-6
 _NO_SOURCES: Final = "there are no source nodes to evaluate by: give contexts="
 _NO_TEXT: Final = "there is no text to evaluate"
+_FAILED: Final = "a call of the evaluator failed: {}"
 _NO_RESULT: Final = "the evaluator gave neither a score nor a pass or fail"
 _OUTSIDE: Final = "the score {score:g} is none of {low:g} to {high:g}: see score_range="
 _PAIRWISE: Final = "it compares: BestOfN(n, select=Knockout(EvaluatorComparison(evaluator)))"
@@ -103,12 +105,14 @@ class EvaluatorVerifier:
         """See that it can evaluate."""
         check_evaluator(self.evaluator)
         if isinstance(self.evaluator, PairwiseComparisonEvaluator):
-            raise UsageError("evaluator", type(self.evaluator).__name__, _PAIRWISE)
+            raise UsageError("evaluator", TypeOf(self.evaluator), _PAIRWISE)
         check_template(self.evaluator)
         if self.score_range is not None:
-            check_scale(self.score_range)
+            check_scale(self.score_range, "score_range")
         if self.threshold is not None:
             _check_share("threshold", self.threshold)
+        check_contexts(self.contexts)
+        check_flags(exact=self.exact)
         check_reference(self.reference)
         if self.reference is None and known_of(self.evaluator).reference:
             remedy = f"{type(self.evaluator).__name__} compares with it: give the right answer"
@@ -139,10 +143,14 @@ class EvaluatorVerifier:
         Raises:
             Exception: What the evaluator raises; in a run this becomes an "error" verdict.
         """
+        noted: list[str] = []
+        token = failures.set(noted)
         try:
             verdict = await self._verdict(sample.value, prompt)
         except UnreadableError as error:
-            verdict = broken(str(error))
+            verdict = broken(_FAILED.format(noted[0]) if noted else str(error))
+        finally:
+            failures.reset(token)
         return replace(verdict, verifier=self.name, sample=sample.index)
 
     async def _verdict(self, value: object, prompt: object) -> Verdict:

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from llama_index.core.base.llms.types import ChatMessage, MessageRole
 from llama_index.core.base.response.schema import Response
 from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle, TextNode
 
 from thinktwice.answers import canonical_json, text_in
-from thinktwice.errors import UsageError
+from thinktwice.errors import TypeOf, UsageError
 from thinktwice.tokens import content_text, text_of
 from thinktwice.verifiers.grounding.passages import texts_of
 
 if TYPE_CHECKING:
     from thinktwice.verifiers.grounding.passages import Given
+
+
+_CONTEXTS: Final = (
+    "give a list of texts or nodes, such as [text], or a function of the prompt and the value"
+)
 
 
 def source_nodes_of(value: object) -> list[NodeWithScore]:
@@ -57,8 +62,28 @@ def as_response(value: object, contexts: Given | None, prompt: object) -> Respon
     return response_of(text, texts_of(contexts(prompt, value) if callable(contexts) else contexts))
 
 
+def check_contexts(contexts: object) -> None:
+    """Refuse what stands for no source nodes.
+
+    Raises:
+        UsageError: It is neither None, a function, nor a list of texts or nodes.
+    """
+    if contexts is None or callable(contexts):
+        return
+    try:
+        texts_of(contexts)
+    except TypeError:
+        raise UsageError("contexts", TypeOf(contexts), _CONTEXTS) from None
+
+
 def response_of(text: str | None, contexts: Sequence[str] | None) -> Response:
-    """A response that rests on some texts."""
+    """A response that rests on some texts.
+
+    Raises:
+        UsageError: They are no list.
+    """
+    if isinstance(contexts, str):
+        raise UsageError("contexts", TypeOf(contexts), "give a list of texts, such as [text]")
     nodes = [NodeWithScore(node=TextNode(text=each)) for each in contexts or ()]
     return Response(text, source_nodes=nodes)
 

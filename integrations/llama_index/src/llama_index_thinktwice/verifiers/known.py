@@ -26,6 +26,7 @@ from llama_index.core.evaluation.multi_modal import (
 from llama_index_thinktwice.verifiers.replies import points, yes_or_no
 from llama_index_thinktwice.verifiers.routing import routed
 from thinktwice import UsageError
+from thinktwice.errors import TypeOf
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -102,7 +103,7 @@ def check_template(evaluator: BaseEvaluator) -> None:
     if lost := {"query_str", "context_str"} - places - mapped:
         named = " and ".join(f"{{{each}}}" for each in sorted(lost))
         remedy = f"its eval_template has no place for {named}: give another one"
-        raise UsageError("evaluator", type(evaluator).__name__, remedy)
+        raise UsageError("evaluator", TypeOf(evaluator), remedy)
 
 
 def has_own_parser(evaluator: BaseEvaluator, name: str = "parser_function") -> bool:

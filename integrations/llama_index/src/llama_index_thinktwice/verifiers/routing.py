@@ -11,6 +11,8 @@ evaluation sets on its LLM stays with the copy.
 from __future__ import annotations
 
 import copy
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache, partial
 from types import new_class
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
@@ -22,11 +24,12 @@ from llama_index.core.llms import LLM
 from llama_index_thinktwice.llm.calls import AsyncCalls, BlockingCalls
 from llama_index_thinktwice.sampler import by_threads
 from thinktwice.calls import call
+from thinktwice.errors import status_of
 from thinktwice.history import History
 from thinktwice.threads import in_thread
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator
 
 X = TypeVar("X", LLM, BaseEmbedding)
 
@@ -34,6 +37,10 @@ _ASKING: Final = {"chat": "messages", "complete": "prompt"}
 _STREAMS: Final = ("stream_chat", "stream_complete")
 _EMBEDDING: Final = ("get_query_embedding", "get_text_embedding", "get_text_embedding_batch")
 _INSIDE: Final = "_thinktwice_inside"
+failures: Final[ContextVar[list[str] | None]] = ContextVar(
+    "llama_index_thinktwice_failures", default=None
+)
+"""Types and statuses of what calls in the running verdict have raised."""
 _TRACED: Final = "__dispatcher_span_decorated__"
 """On a method that LlamaIndex is not to trace: the method that it hands on to is traced."""
 
@@ -88,9 +95,21 @@ def _hand_on(name: str) -> Callable[..., Any]:
     """A sync method that calls the model inside, whose client is the one that is shared."""
 
     def call_inside(self: object, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - LlamaIndex's types
-        return getattr(getattr(self, _INSIDE), name)(*args, **kwargs)
+        with _noting_failures():
+            return getattr(getattr(self, _INSIDE), name)(*args, **kwargs)
 
     return call_inside
+
+
+@contextmanager
+def _noting_failures() -> Generator[None]:
+    """What a call raises is noted: synthesizers of LlamaIndex swallow a ValueError."""
+    try:
+        yield
+    except Exception as error:
+        if (noted := failures.get()) is not None:
+            noted.append(status_of(error))
+        raise
 
 
 def _ask(prompt: str) -> Callable[..., Awaitable[Any]]:
@@ -105,7 +124,8 @@ def _ask(prompt: str) -> Callable[..., Awaitable[Any]]:
         kwargs |= dict(zip((prompt, "formatted"), args, strict=False))
         asked = kwargs.pop(prompt)
         kind = BlockingCalls if by_threads(llm) else AsyncCalls
-        return (await call(kind(llm, kwargs, History()), asked, role="verify")).value
+        with _noting_failures():
+            return (await call(kind(llm, kwargs, History()), asked, role="verify")).value
 
     return ask
 

@@ -14,6 +14,7 @@ from llama_index.core.workflow import InputRequiredEvent, Workflow
 import llama_index_thinktwice.workflow.events  # noqa: F401  # pyright: ignore[reportUnusedImport] - registers events as answers
 from llama_index_thinktwice.solver import AsyncDrawing, BlockingDrawing, Solver
 from thinktwice import Strategy, UsageError
+from thinktwice.errors import TypeOf
 from thinktwice.history import History
 from thinktwice.strategy import check_flags
 
@@ -99,16 +100,17 @@ def _check_run(workflow: Workflow, prompt: object, strategy: Strategy, *, repeat
             "strategy_agent(agent, strategy) samples each step of an agent before tools run; or "
             "pass repeatable=True if running it many times does no harm"
         )
-        raise UsageError("runs", type(workflow).__name__, remedy)
+        raise UsageError("runs", TypeOf(workflow), remedy)
     if isinstance(prompt, str | ChatMessage):
         if not isinstance(workflow, BaseWorkflowAgent | AgentWorkflow):
             remedy = "give a mapping of what its run() takes, such as {'question': ...}"
-            raise UsageError("prompt", type(prompt).__name__, remedy)
+            raise UsageError("prompt", TypeOf(prompt), remedy)
     elif not isinstance(prompt, Mapping):
-        raise UsageError("prompt", type(prompt).__name__, "give a text, a ChatMessage or a mapping")
+        raise UsageError("prompt", TypeOf(prompt), "give a text, a ChatMessage or a mapping")
     else:
-        for name in _SHARED.keys() & cast("Mapping[str, object]", prompt).keys():
-            raise UsageError(name, None, _SHARED[name])
+        given = cast("Mapping[str, object]", prompt)
+        for name in _SHARED.keys() & given.keys():
+            raise UsageError(name, TypeOf(given[name]), _SHARED[name])
 
 
 async def _run(workflow: Workflow, prompt: object) -> Any:  # noqa: ANN401 - what it ends with
@@ -122,7 +124,7 @@ async def _run(workflow: Workflow, prompt: object) -> Any:  # noqa: ANN401 - wha
                     "it waits for a human, and a sample cannot: put what asks outside of what is "
                     "sampled"
                 )
-                raise UsageError("runs", type(workflow).__name__, remedy)
+                raise UsageError("runs", TypeOf(workflow), remedy)
         return cast("Any", await handler)
     finally:
         if not handler.is_done():

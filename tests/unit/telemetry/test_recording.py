@@ -7,6 +7,9 @@ import sys
 from contextlib import suppress
 
 import pytest
+from opentelemetry.sdk.trace import SpanLimits, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from thinktwice import Budget, BudgetExceeded, UsageError, Vote, solve, telemetry
 from thinktwice.stop import AtMost
@@ -121,7 +124,7 @@ class TestLeaves:
     )
     def test_a_known_instrumentation_is_left_to_it(self, emitted, there, here, monkeypatch):
         """Unless the caller knows better."""
-        monkeypatch.setattr(telemetry, "instrumented", lambda: there)
+        monkeypatch.setattr(telemetry.recording, "instrumented", lambda: there)
         with captured_spans():
             leaf = Recorder().leaf("m", None, {}, emitted=emitted)
             assert (leaf is not NO_LEAF) is here
@@ -199,6 +202,62 @@ def test_without_an_sdk_nothing_breaks_and_one_set_late_is_found():
     assert spans == "['chat fake-model', 'invoke_workflow Vote', 'thinktwice.sample']"
     assert "thinktwice.tokens" in metrics
     assert "thinktwice.strategy.duration" in metrics
+
+
+EARLY = """
+from thinktwice import Vote, solve
+from thinktwice.testing import ScriptedSampler, run_virtual
+from opentelemetry import _logs, metrics, trace
+from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+tracers, loggers = TracerProvider(), LoggerProvider()
+meters = MeterProvider([InMemoryMetricReader()])
+tracers.add_span_processor(BatchSpanProcessor(InMemorySpanExporter()))
+trace.set_tracer_provider(tracers)
+metrics.set_meter_provider(meters)
+_logs.set_logger_provider(loggers)
+
+def run():
+    return run_virtual(solve("q", sampler=ScriptedSampler(["a"]), strategy=Vote(2))).value
+
+before = run() if {used} else "a"
+for each in (tracers, meters, loggers):
+    each.shutdown()
+print(before, run(), run())
+"""
+
+
+@pytest.mark.parametrize("used", [True, False])
+def test_providers_that_are_shut_down_early_harm_no_run(used):
+    """Whether a run has used them before or not."""
+    done = subprocess.run(  # noqa: S603 - our own code
+        [sys.executable, "-c", EARLY.format(used=used)],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stdout.split() == ["a", "a", "a"], done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_limits_of_the_sdk_on_values_are_its_own():
+    """What is too long for the user's limit is cut there, and fails nothing."""
+    tracers = TracerProvider(span_limits=SpanLimits(max_span_attribute_length=8))
+    kept = InMemorySpanExporter()
+    tracers.add_span_processor(SimpleSpanProcessor(kept))
+    telemetry.providers_by(lambda _: tracers)
+    try:
+        run_virtual(solve("q", sampler=ScriptedSampler(["a"], model="m" * 99), strategy=Vote(2)))
+    finally:
+        telemetry.providers_by(None)
+    models = [span.attributes.get(telemetry.MODEL) for span in kept.get_finished_spans()]
+    assert "m" * 8 in models
 
 
 def test_attribute_names_are_in_one_table():

@@ -1,0 +1,99 @@
+"""To a terminal in colour, to a pipe as plain lines."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Final
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from _typeshed import DataclassInstance
+
+_GAP: Final = 2
+_WIDE: Final = 500  # a line in a pipe is not broken
+_FULL: Final = "█"
+_PARTS: Final = " ▏▎▍▌▋▊▉"
+
+
+def console() -> Console:
+    """Of the standard output."""
+    out = Console(highlight=False)
+    return out if out.is_terminal else Console(highlight=False, width=_WIDE)
+
+
+def as_json(data: DataclassInstance) -> str:
+    """A dataclass for machines: money is a number of USD, times are ISO 8601."""
+    return json.dumps(asdict(data), indent=2, default=_plain)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Decimal):
+        return float(value)
+    return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
+def show_table(
+    out: Console,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[str | Text]],
+    *,
+    left: int = 1,
+    optional: Sequence[str] = (),
+) -> None:
+    """Print aligned columns, with nothing around them.
+
+    Args:
+        out: Where to.
+        columns: Their heads.
+        rows: Their cells.
+        left: How many columns are words; the others are numbers.
+        optional: Columns that are left out, in this order, while the terminal is too narrow.
+    """
+    # Names are anybody's: never read as markup.
+    texts = [[Text(cell) if isinstance(cell, str) else cell for cell in row] for row in rows]
+    kept = _fitting(columns, texts, optional, out.width)
+    made = Table(box=None, pad_edge=False, header_style="dim", padding=(0, _GAP, 0, 0))
+    for at in kept:
+        made.add_column(columns[at], justify="left" if at < left else "right", no_wrap=True)
+    for row in texts:
+        made.add_row(*(row[at] for at in kept))
+    out.print(made)
+
+
+def _fitting(
+    columns: Sequence[str], rows: Sequence[Sequence[Text]], optional: Sequence[str], width: int
+) -> list[int]:
+    """Which columns there is room for."""
+    wide = [
+        _GAP + max([len(name), *(row[at].cell_len for row in rows)])
+        for at, name in enumerate(columns)
+    ]
+    kept = list(range(len(columns)))
+    for name in optional:
+        if sum(wide[at] for at in kept) - _GAP <= width:
+            break
+        kept = [at for at in kept if columns[at] != name]
+    return kept
+
+
+def bar(begin: float, end: float, width: int) -> str:
+    """A bar over a line of so many characters.
+
+    Args:
+        begin: Where it begins, as a share of the line.
+        end: Where it ends.
+        width: Of the line.
+    """
+    start = min(max(0.0, begin), 1.0) * width
+    length = min(max(0.0, end), 1.0) * width - int(start)
+    whole = int(length)
+    rest = _PARTS[int((length - whole) * 8)].strip()
+    return " " * int(start) + (_FULL * whole + rest or _PARTS[1])

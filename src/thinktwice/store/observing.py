@@ -1,0 +1,166 @@
+"""Beside whatever tracing an application has, also write costs to a local file."""
+
+from __future__ import annotations
+
+import atexit
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+from weakref import WeakSet
+
+from opentelemetry import trace
+
+from thinktwice import exploring, telemetry
+from thinktwice.errors import UsageError, is_number
+from thinktwice.remarks import tell_once
+from thinktwice.store import schema
+from thinktwice.store.place import default_path
+from thinktwice.store.writer import Writer
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import TracerProvider
+
+    from thinktwice.store.processor import Processor
+
+DEFAULT_BYTES: Final = 256 * 2**20
+_FEWEST_BYTES: Final = 2**20
+
+
+class Observer:
+    """Writes the costs of this process to a local file, until it is closed.
+
+    Attributes:
+        path: The file.
+    """
+
+    def __init__(self, path: Path, writer: Writer, processor: Processor) -> None:
+        """Made by `observe`."""
+        self.path = path
+        self._writer = writer
+        self._processor = processor
+        self._attached = WeakSet[trace.TracerProvider]()
+        self._own: TracerProvider | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def dropped(self) -> int:
+        """Spans that this process lost: 0 unless the file was out of reach for long."""
+        return self._writer.dropped
+
+    @property
+    def written(self) -> int:
+        """Spans that this process wrote."""
+        return self._writer.written
+
+    def flush(self) -> bool:
+        """Write what waits now; False if the file is out of reach. Also done at exit."""
+        return self._writer.flush()
+
+    def close(self) -> None:
+        """Write what waits, and observe no more."""
+        global _observer  # noqa: PLW0603 - a process has one
+        with _switching:
+            if _observer is self:
+                _observer = None
+                telemetry.providers_by(None)
+                exploring.explore(0)
+        atexit.unregister(self._writer.finish)
+        self._writer.close()
+
+    def provider(self, current: trace.TracerProvider) -> trace.TracerProvider:
+        """The provider that a run writes to: the application's, observed; without one, our own.
+
+        Args:
+            current: The one that is set.
+        """
+        if telemetry.is_sdk(current):
+            self._attach(current)
+            return current
+        with self._lock:
+            if self._own is None:
+                from opentelemetry.sdk.trace import TracerProvider
+
+                self._own = TracerProvider(shutdown_on_exit=False)
+                self._own.add_span_processor(self._processor)
+            return self._own
+
+    def _attach(self, provider: trace.TracerProvider) -> None:
+        with self._lock:
+            if provider in self._attached:
+                return
+            self._attached.add(provider)
+        add = getattr(provider, "add_span_processor", None)
+        if add is None:
+            kind = type(provider).__module__.partition(".")[0]
+            tell_once(f"the tracer provider of {kind} takes no span processor: nothing is stored")
+        else:
+            add(self._processor)
+
+
+_observer: Observer | None = None
+_switching: Final = threading.Lock()
+
+
+def observe(
+    path: str | Path | None = None, *, explore: float = 0.0, max_bytes: int = DEFAULT_BYTES
+) -> Observer:
+    """Write what runs cost to a local SQLite file, which the command `thinktwice costs` reads.
+
+    It works beside any tracing: where a tracer provider is set, now or later, its exporters get the
+    same spans as ever, and the file what its sampler records. Where none is, runs are traced for
+    the file alone. No prompt, completion or answer is stored. Needs the `otel` extra.
+
+    Writing is done on a thread of its own and never blocks or fails a run; what waits is written at
+    exit. Several processes may write to one file. Costs about 0.1 ms of CPU a span.
+
+    Args:
+        path: The file; by default that of `THINKTWICE_STORE`, or the user's: see `default_path`.
+        explore: Share of the votes, in [0, 1], that draw all their samples whatever these answer,
+            so that `thinktwice whatif` has something unbiased to go by. It costs what early
+            stopping would have saved on that share.
+        max_bytes: Its size at the most; the oldest requests go first.
+
+    Returns:
+        What to flush or to close; the same one if this path is observed already.
+
+    Raises:
+        UsageError: The file is not ours, another one is observed already, or the SDK is missing.
+    """
+    global _observer  # noqa: PLW0603 - a process has one
+    place = Path(path).expanduser() if path is not None else default_path()
+    place = place.absolute()  # the application may change its folder
+    if not _is_size(max_bytes):
+        raise UsageError("max_bytes", max_bytes, "give a number of bytes, at least 1048576")
+    if not is_number(explore) or not 0 <= explore <= 1:
+        raise UsageError("explore", explore, "give a share of the votes in [0, 1], such as 0.02")
+    with _switching:
+        if _observer is not None:
+            if _observer.path == place:
+                return _observer
+            remedy = f"{_observer.path} is observed already: close() that one first"
+            raise UsageError("path", str(place), remedy)
+        with suppress(OSError):  # runs go on, and the writer says what it is
+            schema.check(place)
+        _observer = _made(place, max_bytes)
+        telemetry.providers_by(_observer.provider)
+        exploring.explore(explore)
+        current = trace.get_tracer_provider()
+        if telemetry.is_sdk(current):
+            _observer.provider(current)
+        return _observer
+
+
+def _made(path: Path, max_bytes: int) -> Observer:
+    try:
+        from thinktwice.store.processor import Processor
+    except ImportError:
+        remedy = "it needs the OpenTelemetry SDK: pip install 'thinktwice[otel]'"
+        raise UsageError("observe", str(path), remedy) from None
+    writer = Writer(path, max_bytes)
+    atexit.register(writer.finish)
+    return Observer(path, writer, Processor(writer))
+
+
+def _is_size(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= _FEWEST_BYTES

@@ -1,0 +1,128 @@
+"""Spans and metrics: what a run, its samples and its verdicts cost, without any content.
+
+Every attribute name stands in `attributes`; docs/telemetry.md says what each of them means.
+"""
+
+from __future__ import annotations
+
+from thinktwice.telemetry.attributes import (
+    AGREEMENT,
+    ARRIVAL,
+    BUDGET,
+    CACHED,
+    CALLS,
+    CANCELLED,
+    CHANGED,
+    COST,
+    COST_COMPLETE,
+    CURRENCY,
+    EXHAUSTIVE,
+    FAILED,
+    GROUP,
+    HEDGE,
+    INDEX,
+    LAUNCHED,
+    MODEL,
+    OUTCOME,
+    QUEUED,
+    REQUESTED,
+    ROLE,
+    RUN_ID,
+    SAMPLER,
+    SCORE,
+    SELECTED,
+    SHADOW,
+    STATUS,
+    STEP,
+    STOPPED_BY,
+    STRATEGY,
+    TOKEN_TYPE,
+    UNPRICED,
+    USAGE_SOURCE,
+    USED,
+    VARIANT,
+    VERIFIER,
+)
+from thinktwice.telemetry.configuring import (
+    configure,
+)
+from thinktwice.telemetry.describing import (
+    describe_recalled,
+    describe_result,
+    describe_run,
+    describe_sample,
+    describe_verdict,
+    fail,
+    strategy_attributes,
+    total_attributes,
+    usage_attributes,
+)
+from thinktwice.telemetry.lasting import (
+    Lasting,
+)
+from thinktwice.telemetry.leaves import (
+    NO_LEAF,
+    Leaf,
+)
+from thinktwice.telemetry.providers import (
+    is_sdk,
+    providers_by,
+)
+from thinktwice.telemetry.recording import (
+    Recorder,
+)
+
+__all__ = [
+    "AGREEMENT",
+    "ARRIVAL",
+    "BUDGET",
+    "CACHED",
+    "CALLS",
+    "CANCELLED",
+    "CHANGED",
+    "COST",
+    "COST_COMPLETE",
+    "CURRENCY",
+    "EXHAUSTIVE",
+    "FAILED",
+    "GROUP",
+    "HEDGE",
+    "INDEX",
+    "LAUNCHED",
+    "MODEL",
+    "NO_LEAF",
+    "OUTCOME",
+    "QUEUED",
+    "REQUESTED",
+    "ROLE",
+    "RUN_ID",
+    "SAMPLER",
+    "SCORE",
+    "SELECTED",
+    "SHADOW",
+    "STATUS",
+    "STEP",
+    "STOPPED_BY",
+    "STRATEGY",
+    "TOKEN_TYPE",
+    "UNPRICED",
+    "USAGE_SOURCE",
+    "USED",
+    "VARIANT",
+    "VERIFIER",
+    "Lasting",
+    "Leaf",
+    "Recorder",
+    "configure",
+    "describe_recalled",
+    "describe_result",
+    "describe_run",
+    "describe_sample",
+    "describe_verdict",
+    "fail",
+    "is_sdk",
+    "providers_by",
+    "strategy_attributes",
+    "total_attributes",
+    "usage_attributes",
+]

@@ -1,0 +1,76 @@
+"""A browser opens the page of a trace, and finds the spans there.
+
+With THINKTWICE_PICTURES=1 the pictures of the documentation are taken anew.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from thinktwice import BestOfN, solve
+from thinktwice.testing import ScriptedSampler
+
+pytestmark = pytest.mark.timeout(300)
+IMAGES = Path(__file__).parents[2] / "docs" / "images"
+MOST = 300_000  # bytes
+QUIET = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--window-size=1400,900",
+    "--virtual-time-budget=20000",
+)
+
+
+@pytest.fixture
+def browser(tmp_path):
+    """Opens a page; gives what the browser prints."""
+    program = shutil.which("chromium") or shutil.which("google-chrome")
+    if program is None:
+        pytest.skip("no Chromium is installed")
+
+    def opened(url, *arguments):
+        command = [program, *QUIET, f"--user-data-dir={tmp_path / 'profile'}", *arguments, url]
+        done = subprocess.run(command, capture_output=True, timeout=120, check=True)  # noqa: S603 - a page of ours
+        return done.stdout.decode()
+
+    return opened
+
+
+def right(text):
+    """Whether it is."""
+    return text == "391"
+
+
+async def test_the_page_of_a_trace(project, price_file, browser, tmp_path):
+    """All spans of a request are on it."""
+    ask = ScriptedSampler(
+        ["391", "392", "391"], model="acme-1", input_tokens=1000, output_tokens=500
+    )
+    strategy = BestOfN(3, verifier=right)
+    project.name = "my-application"  # it is in the picture
+    with project.sent():
+        project.results.append(
+            await solve("17 * 23", sampler=ask, strategy=strategy, prices=price_file)
+        )
+    project.agrees()
+    url = project.backend.page(project.name)
+    page = browser(url, "--dump-dom")
+    for name in ("invoke_workflow BestOfN", "thinktwice.sample", "chat acme-1"):
+        assert name in page
+    assert "thinktwice.verify right" in page
+    picture = tmp_path / "page.png"
+    browser(url, f"--screenshot={picture}")
+    assert 20_000 < picture.stat().st_size < MOST
+    if os.environ.get("THINKTWICE_PICTURES"):
+        shutil.copy(picture, IMAGES / f"{project.backend.name}.png")

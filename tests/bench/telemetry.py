@@ -1,0 +1,148 @@
+"""What telemetry costs a sample: CPU time of the main thread, without an SDK and with all of it.
+
+    make bench-telemetry
+
+Without an SDK: the calls that a sample makes, alone. With one: whole votes, over the same votes
+before it is set up; spans and log events in batches to exporters that encode them for OTLP and
+throw that away, on threads of their own, and metrics. Then with content captured as well. Each
+figure is the median of several rounds. Processor time, not wall time: the machine may be busy.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import time
+from decimal import Decimal
+from statistics import median
+from typing import TYPE_CHECKING
+
+from opentelemetry import _logs, metrics, trace
+from opentelemetry.exporter.otlp.proto.common._log_encoder import encode_logs
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry.sdk._logs.export import (
+    BatchLogRecordProcessor,
+    LogRecordExporter,
+    LogRecordExportResult,
+)
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+
+from thinktwice import AtMost, Completion, Entry, Price, Sample, Usage, Vote, solve, telemetry
+from thinktwice.entry import Total
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+N = 16
+PRICES = {"fake": Price("1", "2")}
+USAGE = Usage(input_tokens=1000, output_tokens=300, source="provider")
+ENTRY = Entry(role="sample", status="ok", usage=USAGE, cost=Decimal("0.0016"), model="fake")
+TOTAL = Total.of([ENTRY])
+SAMPLE = Sample(index=0, value="x", answer="x", model="fake")
+PROMPT = "How much is 17 * 23? " * 100
+
+
+class Spans(SpanExporter):
+    """Encodes spans, and throws them away."""
+
+    def export(self, spans: Sequence[object]) -> SpanExportResult:
+        """Encode them."""
+        encode_spans(spans).SerializeToString()  # type: ignore[arg-type]
+        return SpanExportResult.SUCCESS
+
+
+class Logs(LogRecordExporter):
+    """Encodes log records, and throws them away."""
+
+    def export(self, batch: Sequence[object]) -> LogRecordExportResult:
+        """Encode them."""
+        encode_logs(batch).SerializeToString()  # type: ignore[arg-type]
+        return LogRecordExportResult.SUCCESS
+
+    def force_flush(self, timeout_millis: int = 0) -> bool:
+        """Nothing waits."""
+        del timeout_millis
+        return True
+
+    def shutdown(self) -> None:
+        """Nothing to do."""
+
+
+async def sampler(prompt: str) -> Completion[str]:
+    """Answers at once."""
+    del prompt
+    return Completion(value="x", usage=USAGE, model="fake")
+
+
+async def vote() -> object:
+    """One request."""
+    strategy = Vote(N, stop=AtMost(N))
+    return await solve(PROMPT, sampler=sampler, strategy=strategy, prices=PRICES)
+
+
+async def alone() -> None:
+    """What one request with N samples calls of telemetry."""
+    recorder = telemetry.Recorder()
+    with recorder.span("invoke_workflow Vote", "CHAIN", {}) as on:
+        recorder.say_prompt(on, PROMPT)
+        for index in range(N):
+            with recorder.span("thinktwice.sample", "CHAIN", {telemetry.INDEX: index}) as sample:
+                leaf = recorder.leaf("fake", None, {})
+                leaf.ask(PROMPT)
+                with leaf.current():
+                    pass
+                leaf.hear("x")
+                recorder.count_call("Vote", ENTRY, leaf)
+                leaf.end(ENTRY)
+                telemetry.describe_sample(sample, SAMPLE, TOTAL, group=0, arrival=index)
+            recorder.count_sample("Vote", "ok")
+        recorder.say_answer(on, "x")
+
+
+async def per_sample(work: Callable[[], Awaitable[object]], rounds: int) -> float:
+    """Microseconds of the main thread for each sample: the median of the rounds."""
+    found: list[float] = []
+    for _ in range(rounds + 2):
+        started = time.thread_time()
+        for _ in range(20):
+            await work()
+        found.append((time.thread_time() - started) / 20 / N * 1e6)
+    return median(found[2:])
+
+
+def set_up() -> None:
+    """All of OpenTelemetry."""
+    tracers = TracerProvider()
+    tracers.add_span_processor(BatchSpanProcessor(Spans(), max_queue_size=1 << 16))
+    trace.set_tracer_provider(tracers)
+    metrics.set_meter_provider(MeterProvider([InMemoryMetricReader()]))
+    loggers = LoggerProvider()
+    loggers.add_log_record_processor(BatchLogRecordProcessor(Logs()))
+    _logs.set_logger_provider(loggers)
+
+
+async def main(rounds: int) -> None:
+    """Print a table."""
+
+    def row(name: str, figure: float, target: int | None) -> None:
+        print(f"{name:44}{figure:8.1f}{target or '':>10}")
+
+    print(f"{'us of main-thread CPU a sample':44}{'':8}{'target':>10}")
+    row("no SDK: telemetry alone", await per_sample(alone, rounds), 10)
+    bare = await per_sample(vote, rounds)
+    row("no SDK: the whole vote", bare, None)
+    set_up()
+    row("SDK, batch export, metrics: more", await per_sample(vote, rounds) - bare, 350)
+    os.environ["OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"] = "SPAN_AND_EVENT"
+    row("content captured as well: more", await per_sample(vote, rounds) - bare, None)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=15)
+    asyncio.run(main(parser.parse_args().rounds))

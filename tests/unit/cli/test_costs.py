@@ -1,0 +1,326 @@
+"""`thinktwice costs` and `thinktwice trace`, as they print."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from thinktwice import BestOfN, Price, UsageError, Vote, solve
+from thinktwice.cli import main, printing
+from thinktwice.cli.moments import moment
+from thinktwice.cli.printing import bar
+from thinktwice.cli.trees import _letters
+from thinktwice.stop import Lead
+from thinktwice.store import observe
+from thinktwice.store.costs import read_costs
+from thinktwice.store.file import Batch, StoreFile
+from thinktwice.store.rows import RequestRow, SpanRow
+from thinktwice.testing import ScriptedSampler, run_virtual
+
+pytestmark = pytest.mark.usefixtures("silent_remarks")
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """Three requests: two votes, one of them by a model without a price, and a best-of-N."""
+    observer = observe(tmp_path_factory.mktemp("cli") / "spans.db")
+    known = {"m": Price("1", "10")}
+
+    def answers(model):
+        return ScriptedSampler(["a", "b", "a"], model=model, input_tokens=1000, output_tokens=100)
+
+    for strategy, model in (
+        (Vote(8, prefer="cost"), "m"),
+        (Vote(3, prefer="cost"), "[red]local"),
+        (BestOfN(3, verifier=lambda text: text == "a"), "m"),
+    ):
+        run_virtual(solve("q", sampler=answers(model), strategy=strategy, prices=known))
+    observer.close()
+    return observer.path
+
+
+@pytest.fixture(scope="module")
+def explored(tmp_path_factory):
+    """Twenty votes, drawn in full."""
+    observer = observe(tmp_path_factory.mktemp("whatif") / "spans.db", explore=1)
+    sampler = ScriptedSampler(["a", "b", "a", "a"], model="m", input_tokens=9, output_tokens=9)
+    for _ in range(20):
+        strategy = Vote(8, stop=Lead(2))
+        run_virtual(solve("q", sampler=sampler, strategy=strategy, prices={"m": Price("1", "1")}))
+    observer.close()
+    return observer.path
+
+
+@pytest.fixture
+def command(monkeypatch, capsys, store):
+    """Run the command; gives its status, what it printed, and what it complained about."""
+
+    def call(*arguments, path=store):
+        monkeypatch.setattr(sys, "argv", ["thinktwice", *arguments, "--store", str(path)])
+        with pytest.raises(SystemExit) as left:
+            main()
+        said = capsys.readouterr()
+        return left.value.code or 0, said.out, said.err
+
+    return call
+
+
+def words(text: str) -> list[list[str]]:
+    return [line.split() for line in text.splitlines()]
+
+
+def heads(text: str) -> list[str]:
+    """The first column of each table."""
+    return [row[0] for row in words(text) if "cost" in row and "leaves" not in row]
+
+
+class TestCosts:
+    """The sums."""
+
+    def test_all_of_it(self, command):
+        """By strategy, model, role and day, and the dearest."""
+        status, out, err = command("costs")
+        assert (status, err) == (0, "")
+        assert heads(out) == ["strategy", "model", "role", "day", "dearest"]
+        assert "3 calls are unpriced: the cost leaves them out" in out
+        rows = words(out)
+        vote = next(row for row in rows if row[:1] == ["Vote"])
+        assert vote[1:4] == ["2", ">=", "$0.0080"]
+        local = next(row for row in rows if row[:1] == ["[red]local"])
+        assert local[1:4] == ["1", "unpriced", "unpriced"]
+
+    def test_one_way(self, command):
+        """And no list of requests."""
+        _, out, _ = command("costs", "--by", "model", "--dearest", "0")
+        assert heads(out) == ["model"]
+
+    def test_json_has_the_same(self, command, store):
+        """Money as numbers, times in ISO 8601."""
+        status, out, _ = command("costs", "--json")
+        found, expected = json.loads(out), read_costs(store)
+        assert status == 0
+        assert found["total"]["cost"] == float(expected.total.cost) > 0
+        assert found["total"]["draws"]["saved"] == expected.total.draws.saved == 4
+        assert datetime.fromisoformat(found["first"]) == expected.first
+        assert [each["run"] for each in found["dearest"]] == [e.run for e in expected.dearest]
+        assert set(found["by"]) == {"strategy", "model", "role", "day"}
+
+    def test_since(self, command):
+        """What began before is left out."""
+        assert command("costs", "--since", "2200-01-01")[1] == "no requests\n"
+        assert "3 requests" in command("costs", "--since", "1h")[1]
+
+    @pytest.mark.parametrize(
+        ("arguments", "said"),
+        [
+            (["costs", "--since", "yesterday"], "since='yesterday'"),
+            (["costs", "--by", "colour"], "colour"),
+            (["trace", "not hexadecimal"], "hexadecimal"),
+            (["trace", "0" * 40], "no request begins so"),
+        ],
+    )
+    def test_mistakes(self, command, arguments, said):
+        """One line, without a traceback, and status 2."""
+        status, out, err = command(*arguments)
+        assert status == 2
+        assert said in err
+        assert "Traceback" not in out + err
+
+    def test_no_store(self, command, tmp_path):
+        """It says how to get one."""
+        status, _, err = command("costs", path=tmp_path / "none.db")
+        assert status == 2
+        assert "observe()" in err
+
+    @pytest.mark.parametrize("kind", ["foreign", "corrupt"])
+    def test_an_unreadable_store(self, command, store, tmp_path, kind):
+        """It is said, and the file is left as it is."""
+        content = store.read_bytes()
+        broken = b"notes" if kind == "foreign" else content[:200] + b"\xff" * (len(content) - 200)
+        path = tmp_path / "spans.db"
+        path.write_bytes(broken)
+        status, _, err = command("costs", path=path)
+        assert status == 2
+        assert "no store of thinktwice" in err or "cannot be read" in err
+        assert path.read_bytes() == broken
+
+    def test_a_killed_process(self, command, tmp_path):
+        """What was finished counts, and the request is told apart."""
+        path = tmp_path / "spans.db"
+        begun = RequestRow(id=1, run="ab" * 8, trace="cd" * 16, strategy="Vote", started=10**15)
+        call = SpanRow(2, 1, 1, "sample", None, "m", "ok", 10**15, 5, 0, 0, 0, None, 1, 9, 9, 10**9)
+        file = StoreFile(path, 2**20)
+        file.write(Batch([begun], [call], [], []))
+        file.close()
+        assert "1 of them unfinished" in command("costs", path=path)[1]
+        out = command("trace", "ab", path=path)[1]
+        assert "unfinished" in out
+        assert "sample 0" in out
+
+
+class TestTrace:
+    """One request."""
+
+    def test_tree(self, command, store):
+        """A line a span, with what came of it; ids may be shortened."""
+        best = next(each for each in read_costs(store).dearest if each.strategy == "BestOfN")
+        status, out, _ = command("trace", best.run[:12])
+        assert status == 0
+        assert out.startswith(f"run {best.run}, trace {best.trace}")
+        lines = out.splitlines()[2:]
+        assert lines[0].startswith("BestOfN")
+        assert sum("── sample" in line for line in lines) == 3
+        assert sum("call m" in line for line in lines) == 3
+        assert [line.split("answer ")[1][0] for line in lines if "answer" in line] == list("ABA")
+        assert sum("pass" in line for line in lines) == 2
+
+    def test_by_the_trace_of_another_backend(self, command, store):
+        """The id that it shows."""
+        request = read_costs(store).dearest[0]
+        assert request.run in command("trace", request.trace.upper())[1]
+
+    def test_json(self, command, store):
+        """The same tree."""
+        run = read_costs(store).dearest[0].run
+        (found,) = json.loads(command("trace", run, "--json")[1])
+        assert found["run"] == run
+        assert {child["kind"] for child in found["root"]["children"]} >= {"sample"}
+
+    def test_ambiguous(self, command, tmp_path):
+        """Those that it may be are named."""
+        file = StoreFile(tmp_path / "spans.db", 2**20)
+        rows = [
+            RequestRow(id=at, run=f"abc{at}" * 4, trace=f"{at}" * 32, strategy="V", started=1)
+            for at in (1, 2)
+        ]
+        file.write(Batch([], [], [], rows))
+        file.close()
+        status, _, err = command("trace", "abc", path=tmp_path / "spans.db")
+        assert status == 2
+        assert "abc1abc1abc1abc1, abc2abc2abc2abc2" in err
+
+
+class TestWhatIf:
+    """Votes under another rule."""
+
+    def test_in_words(self, command, explored):
+        """The rule, samples, cost and changed answers, each with an interval."""
+        status, out, _ = command("whatif", "--stop", "Lead(2)", path=explored)
+        assert status == 0
+        assert out.startswith("Lead(k=2) on 20 votes that were drawn in full")
+        assert [line.split("  ")[0] for line in out.splitlines()[1:]] == [
+            *("samples a vote", "cost a vote", "another answer"),
+        ]
+
+    def test_json(self, command, explored):
+        """Value and interval."""
+        _, out, _ = command("whatif", "--stop", "AtMost(8)", "--json", path=explored)
+        found = json.loads(out)
+        assert found["samples"] == found["recorded_samples"] == [8, 8, 8]
+        assert found["changed"][0] == 0 < found["changed"][2]
+
+    def test_nothing_to_go_by(self, command, store):
+        """It says why, and what to do."""
+        status, out, _ = command("whatif", "--stop", "Lead(2)")
+        assert status == 0
+        assert "on 0 votes" in out
+        assert "observe(explore=0.02)" in out
+
+    def test_no_code(self, command):
+        """A rule is read and not run."""
+        status, _, err = command("whatif", "--stop", "__import__('os').abort()")
+        assert status == 2
+        assert "write as Lead(3)" in err
+
+
+class TestPrinting:
+    """Terminals and pipes."""
+
+    def test_colour_on_a_terminal_alone(self, command, monkeypatch):
+        """A pipe gets plain characters, and lines that are not broken."""
+        assert "\x1b[" not in command("costs")[1]
+        out = io.StringIO()
+        terminal = Console(file=out, force_terminal=True, width=200, color_system="standard")
+        monkeypatch.setattr(printing, "Console", lambda **_: terminal)
+        command("costs")
+        assert "\x1b[" in out.getvalue()
+
+    @pytest.mark.parametrize(("width", "kept"), [(120, 11), (80, 8), (60, 6)])
+    def test_a_narrow_terminal(self, command, monkeypatch, width, kept):
+        """Columns are left out, and no number is cut."""
+        out = io.StringIO()
+        terminal = Console(file=out, force_terminal=True, width=width, no_color=True)
+        monkeypatch.setattr(printing, "Console", lambda **_: terminal)
+        command("costs", "--by", "strategy")
+        lines = out.getvalue().splitlines()
+        head = next(line for line in lines if "strategy" in line)
+        assert len(re.split("  +", re.sub(r"\x1b\[[0-9]*m", "", head).strip())) == kept
+        assert "…" not in out.getvalue()
+
+    @given(st.floats(0, 1), st.floats(0, 1), st.integers(4, 40))
+    def test_bars_stay_on_their_line(self, one, other, width):
+        """And are never invisible."""
+        drawn = bar(min(one, other), max(one, other), width)
+        assert len(drawn) <= width + 1
+        assert drawn.strip()
+
+    def test_letters(self):
+        """As spreadsheets count."""
+        assert [_letters(each) for each in (0, 25, 26, 27, 701, 702)] == [
+            *("A", "Z", "AA", "AB", "ZZ", "AAA"),
+        ]
+
+
+class TestMoments:
+    """Times as people type them."""
+
+    NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
+
+    @pytest.mark.parametrize(
+        ("text", "ago"),
+        [
+            ("30m", {"minutes": 30}),
+            ("24h", {"hours": 24}),
+            ("7d", {"days": 7}),
+            ("2w", {"weeks": 2}),
+        ],
+    )
+    def test_ago(self, text, ago):
+        """Before now."""
+        assert moment(text, now=self.NOW) == self.NOW - timedelta(**ago)
+
+    def test_dates(self):
+        """In this machine's time zone, unless they have one."""
+        assert moment("2026-01-31T10:00+02:00") == datetime(2026, 1, 31, 8, tzinfo=UTC)
+        assert moment("2026-01-31").astimezone().strftime("%Y-%m-%d %H:%M") == "2026-01-31 00:00"
+
+    @pytest.mark.parametrize("text", ["", "7", "7y", "-1d", "soon", "2026-13-01", "999999w"])
+    def test_anything_else(self, text):
+        """Is refused, with what to type."""
+        with pytest.raises(UsageError, match="give 30m, 24h"):
+            moment(text)
+
+
+def test_without_the_extra(tmp_path):
+    """The command says what to install."""
+    (tmp_path / "typer.py").write_text("raise ImportError")
+    done = subprocess.run(
+        [sys.executable, "-c", "from thinktwice.cli import main; main()"],
+        env={"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr == (
+        "the command `thinktwice` needs an extra: pip install 'thinktwice[cli]'\n"
+    )

@@ -1,0 +1,189 @@
+"""The page of costs."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime, timedelta
+from html.parser import HTMLParser
+from xml.etree import ElementTree as ET
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from thinktwice.cli import main
+from thinktwice.cli.page import page
+from thinktwice.cli.plots import bars, dots, means, nice, palette
+from thinktwice.store.costs import read_costs
+from thinktwice.store.file import Batch, StoreFile
+from thinktwice.store.pictures import Bar, Dot, read_pictures
+from thinktwice.store.rows import RequestRow, SpendRow
+from thinktwice.store.tree import TRILLION, Spend
+
+HOSTILE = '<script>alert("x")</script>&'
+START = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+def store(path, *moments: datetime, strategy: str = "Vote"):
+    """One request of a dollar at each moment; the later ones use more samples."""
+    requests = [
+        RequestRow(
+            id=at,
+            run=f"{at:016x}",
+            trace=f"{at:032x}",
+            strategy=strategy,
+            started=int(moment.timestamp() * 1e6),
+            took=10**6,
+            requested=8,
+            launched=at,
+            used=at,
+            failed=0,
+            stopped_by="Certain()",
+            cut=0,
+            agreement=1 / at,
+            calls=at,
+            input=9,
+            output=9,
+            cost=TRILLION,
+            unpriced=0,
+            sampled=TRILLION,
+            wasted=0,
+        )
+        for at, moment in enumerate(moments, 1)
+    ]
+    spend = [SpendRow(row.id, "m", "sample", Spend(1, 9, 9, TRILLION), 0) for row in requests]
+    file = StoreFile(path, 2**20)
+    file.write(Batch([], [], spend, requests))
+    file.close()
+    return path
+
+
+class Tags(HTMLParser):
+    """All tags, and whether they are closed in order."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.seen: list[str] = []
+        self.open: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.seen.append(tag)
+        if tag != "meta":
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.seen.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def parsed(svg: str) -> ET.Element:
+    return ET.fromstring(svg)  # noqa: S314 - our own
+
+
+def made(path) -> str:
+    return page(read_costs(path), read_pictures(path))
+
+
+def test_a_page_that_needs_nothing_else(tmp_path):
+    """Three plots, tables, no script, and nothing from elsewhere; names stay text."""
+    days = [START + timedelta(days=at) for at in range(5)]
+    text = made(store(tmp_path / "spans.db", *days, strategy=HOSTILE))
+    tags = Tags(text)
+    assert tags.open == []
+    assert tags.seen.count("svg") == 3
+    assert {"script", "link", "img", "iframe", "image", "use"}.isdisjoint(tags.seen)
+    assert "http" not in text
+    assert "url(" not in text
+    assert "$5.0000" in text
+
+
+def test_of_an_empty_store(tmp_path):
+    """It says so."""
+    assert "No requests." in made(store(tmp_path / "spans.db"))
+
+
+@pytest.mark.parametrize(
+    ("apart", "unit", "least"),
+    [
+        (timedelta(hours=5), "hour", 11),
+        (timedelta(days=3), "day", 7),
+        (timedelta(days=80), "month", 6),
+    ],
+)
+def test_time_has_no_gaps(tmp_path, apart, unit, least):
+    """Each hour, day or month has its bar, and they add up to all that was spent."""
+    path = store(tmp_path / "spans.db", START, START + apart, START + 2 * apart)
+    found = read_pictures(path)
+    assert found.unit == unit
+    assert len(found.over_time) >= least
+    assert sum(sum(bar.parts.values()) for bar in found.over_time) == 3
+    assert [bar.name for bar in found.over_time] == sorted(bar.name for bar in found.over_time)
+
+
+def test_where_samples_stop(tmp_path):
+    """Every number of samples has its bar."""
+    path = store(tmp_path / "spans.db", *[START] * 4)
+    assert read_pictures(path).stops == [Bar(str(at), {"Certain()": 1}) for at in range(1, 5)]
+    assert read_pictures(path, since=START + timedelta(1)).stops == ()
+
+
+def test_bars_are_as_high_as_they_should(tmp_path):
+    """Parts stand on each other, each in its share of the axis."""
+    data = [Bar("a", {"x": 3.0, "y": 1.0}), Bar("b", {}), Bar("c", {"x": 2.0})]
+    drawn = parsed(bars(data, palette({"x": 5, "y": 1}), number=lambda v, _: f"{v}", x="n"))
+    boxes = [element.attrib for element in drawn.iter("rect")]
+    heights = [float(box["height"]) for box in boxes]
+    assert heights[0] == pytest.approx(3 * heights[1], abs=0.1)
+    assert heights[2] == pytest.approx(2 * heights[1], abs=0.1)
+    assert float(boxes[1]["y"]) == pytest.approx(float(boxes[0]["y"]) - heights[1], abs=0.1)
+
+
+@given(st.lists(st.builds(Dot, st.floats(0, 1), st.floats(0, 100), st.just("V")), max_size=30))
+def test_dots_stay_inside(data):
+    """Whatever they cost, each is drawn, and inside of the plot."""
+    drawn = parsed(dots(data, {"V": 0}, number=lambda v, _: f"{v:.2f}", x="agreement"))
+    circles = list(drawn.iter("circle"))
+    assert len(circles) == len(data)
+    assert all(64 <= float(each.attrib["cx"]) <= 708 for each in circles)
+    assert all(12 <= float(each.attrib["cy"]) <= 226 for each in circles)
+
+
+def test_means_of_tenths():
+    """Of those that have requests."""
+    data = [Dot(0.51, 1, "V"), Dot(0.59, 3, "V"), Dot(1.0, 5, "V")]
+    assert means(data) == [(pytest.approx(0.55), 2), (1, 5)]
+
+
+@given(st.floats(1e-9, 1e9))
+def test_axes_end_on_round_numbers(value):
+    """At the value or above it, and not far."""
+    assert value * (1 - 1e-6) <= nice(value) <= 2.6 * value
+
+
+def test_many_names_share_a_colour():
+    """The heaviest have their own."""
+    colours = palette({f"s{at}": 10 - at for at in range(9)})
+    assert list(colours.values()) == [0, 1, 2, 3, 4, 5, 5, 5, 5]
+    assert list(colours) == [f"s{at}" for at in range(9)]
+
+
+def test_by_the_command(tmp_path, monkeypatch, capsys):
+    """It writes the file and prints nothing; where it cannot, it says so."""
+    path = store(tmp_path / "spans.db", START)
+
+    def call(file):
+        monkeypatch.setattr(
+            sys, "argv", ["thinktwice", "costs", "--store", str(path), "--html", str(file)]
+        )
+        with pytest.raises(SystemExit) as left:
+            main()
+        return left.value.code or 0, capsys.readouterr()
+
+    assert call(tmp_path / "page.html") == (0, ("", ""))
+    assert (tmp_path / "page.html").read_text().startswith("<!DOCTYPE html>")
+    status, said = call(tmp_path)
+    assert status == 2
+    assert "cannot be written" in said.err

@@ -1,0 +1,117 @@
+"""`thinktwice prices`, as it prints."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import pytest
+
+from thinktwice.cli import main
+from thinktwice.phoenix import Written
+
+pytest.importorskip("genai_prices")
+
+FILE = """
+[models."my-model"]
+input = "1.35"
+output = "10.8"
+
+[discounts]
+"openai/*" = "0.15"
+
+[tiers]
+batch = "0.5"
+"""
+
+
+@pytest.fixture
+def file(tmp_path):
+    """Prices of one's own."""
+    path = tmp_path / "prices.toml"
+    path.write_text(FILE)
+    return str(path)
+
+
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """Run the command; gives its status, what it printed, and what it complained about."""
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["thinktwice", "prices", *arguments])
+        with pytest.raises(SystemExit) as left:
+            main()
+        said = capsys.readouterr()
+        return left.value.code or 0, said.out, said.err
+
+    return call
+
+
+def rows(text):
+    return {line.split()[0]: line.split()[1:] for line in text.splitlines() if line.strip()}
+
+
+def test_where_each_price_comes_from(command, file):
+    """The list, the list with a discount, the file, or nowhere."""
+    status, out, err = command("openai/gpt-5", "my-model", "acme-nobody", "--file", file)
+    assert (status, err) == (0, "")
+    found = rows(out)
+    assert found["openai/gpt-5"][:4] == ["list", "less", "15", "%"]
+    assert found["my-model"] == ["file", "1.35", "10.8", "1.35", "1.35", "10.8"]
+    assert found["acme-nobody"] == ["unpriced"]
+    assert "USD per million tokens" in out
+    assert "list prices: genai-prices" in out
+
+
+def test_steps_are_said(command):
+    """A table has one rate for each kind of token."""
+    _, out, _ = command("gemini-2.5-pro")
+    assert "gemini-2.5-pro: long inputs have another rate" in out
+
+
+def test_all_of_the_file_in_a_tier(command, file):
+    """No models are named."""
+    _, out, _ = command("--file", file, "--tier", "batch")
+    assert rows(out)["my-model"][:3] == ["file", "0.675", "5.4"]
+
+
+def test_for_machines(command, file):
+    """Amounts are numbers, and what is not known is null."""
+    status, out, _ = command("my-model", "acme-nobody", "--file", file, "--json")
+    found = json.loads(out)
+    assert status == 0
+    assert found["models"][0]["rates"]["input"] == 1.35
+    assert found["models"][1]["rates"] is None
+    assert found["list"]["package"].startswith("genai-prices")
+    assert found["phoenix"] == []
+
+
+def test_phoenix_is_written(command, file, monkeypatch):
+    """And what became of each price is said."""
+    asked = []
+
+    def write(url, quotes):
+        asked.append((url, [each.name for each in quotes]))
+        return [Written("my-model", "created", "there is a fee")]
+
+    monkeypatch.setattr("thinktwice.phoenix.write_prices", write)
+    _, out, _ = command("--file", file, "--phoenix", "http://127.0.0.1:6006")
+    assert asked == [("http://127.0.0.1:6006", ["my-model"])]
+    assert "Phoenix: my-model created (there is a fee)" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "name some, or give a file"),
+        (["m", "--tier", "batch"], "--file"),
+        (["m", "--file", "nowhere.toml"], "cannot be read"),
+        (["gpt-5", "--phoenix", "nowhere"], "give its address"),
+    ],
+)
+def test_a_mistake_is_one_line(command, arguments, said):
+    """And status 2."""
+    status, out, err = command(*arguments)
+    assert (status, out) == (2, "")
+    assert said in err
+    assert err.count("\n") == 1

@@ -1,0 +1,398 @@
+"""What of runs is stored, beside any tracing that the application has."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import warnings
+from decimal import Decimal
+
+import pytest
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+
+from thinktwice import BestOfN, Budget, Completion, Price, Usage, UsageError, Vote, solve
+from thinktwice.session import Session
+from thinktwice.shadow import Shadow
+from thinktwice.stop import AtMost, Lead
+from thinktwice.store import observe
+from thinktwice.store.costs import By, read_costs
+from thinktwice.store.traces import read_traces
+from thinktwice.testing import ScriptedSampler, run_virtual
+from thinktwice.verifiers import Judge
+
+pytestmark = pytest.mark.usefixtures("silent_remarks")
+CANARY = "sk-canary"
+PRICES = {"m": Price("1.25", "10", cache_read="0.125"), "judge": Price("3", "15")}
+
+
+def answer(value: str, tokens: int) -> Completion[str]:
+    usage = Usage(
+        input_tokens=20 + tokens, output_tokens=tokens, cache_read_tokens=tokens, source="provider"
+    )
+    return Completion(value=value, usage=usage, model="m")
+
+
+def sampler():
+    """Answers, an error and a truncated one; the last is slow."""
+    replies = [
+        answer(f"{CANARY} a", 7),
+        answer(f"{CANARY} b", 11),
+        answer(f"{CANARY} a", 13),
+        KeyError(CANARY),
+        Completion(value=CANARY, finish_reason="length", model="m"),
+        answer(f"{CANARY} a", 17),
+    ]
+    return ScriptedSampler(replies, seconds=[5, 3, 4, 1, 2, 90], model="m", max_tokens=50)
+
+
+def judge():
+    grade = json.dumps({"reason": CANARY, "score": 7})
+    return Judge(ScriptedSampler([grade], seconds=1, model="judge", max_tokens=50), rubric=CANARY)
+
+
+def run(strategy, **more):
+    return run_virtual(
+        solve("q", **{"sampler": sampler(), "strategy": strategy, "prices": PRICES} | more)
+    )
+
+
+CASES = {
+    "vote": lambda: run(Vote(6, stop=AtMost(6))),
+    "losers": lambda: run(Vote(6, stop=Lead(2), prefer="latency")),
+    "cut": lambda: run(Vote(6, stop=AtMost(6)), budget=Budget(seconds=4.5)),
+    "nested": lambda: run(Vote(2, of=Vote(3, stop=AtMost(3)), stop=AtMost(2))),
+    "judged": lambda: run(BestOfN(4, verifier=judge())),
+    "judged votes": lambda: run(BestOfN(2, verifier=judge(), of=Vote(3, stop=AtMost(3)))),
+    "unpriced": lambda: run(Vote(3, stop=AtMost(3)), prices={"other": Price("1", "1")}),
+}
+
+
+class TestWhatIsStored:
+    """Against the ledger of the run."""
+
+    @pytest.mark.parametrize("case", CASES)
+    def test_costs_are_those_of_the_ledger(self, observer, case):
+        """To the last digit, by whatever they are grouped; unpriced calls are counted apart."""
+        total = CASES[case]().ledger.total
+        assert observer.flush()
+        found = read_costs(observer.path)
+        for groups in ([found.total], *found.by.values()):
+            assert sum(group.cost for group in groups) == (total.cost or 0)
+            assert sum(group.calls for group in groups) == total.calls
+            assert sum(group.input for group in groups) == (total.usage.input_tokens or 0)
+            assert sum(group.output for group in groups) == (total.usage.output_tokens or 0)
+            assert sum(group.unpriced for group in groups) == total.unpriced
+        assert found.dearest[0].cost == (total.cost or 0)
+
+    def test_models_and_roles(self, observer):
+        """The judge's calls are its own."""
+        ledger = run(BestOfN(4, verifier=judge())).ledger
+        observer.flush()
+        by = read_costs(observer.path).by
+        assert {group.name: group.cost for group in by[By.MODEL]} == {
+            "m": ledger.by_role["sample"].cost,
+            "judge": ledger.by_role["verify"].cost,
+        }
+        assert {group.name: group.cost for group in by[By.ROLE]} == {
+            role: total.cost for role, total in ledger.by_role.items() if total.calls
+        }
+
+    def test_what_was_wasted_and_what_was_not_drawn(self, observer):
+        """A loser costs what it had reserved; what was not drawn, the mean of what was."""
+        result = CASES["losers"]()
+        observer.flush()
+        draws = read_costs(observer.path).total.draws
+        lost = [entry for entry in result.ledger.entries if entry.status == "cancelled"]
+        assert lost
+        assert (draws.launched, draws.wasted) == (result.launched, result.launched - result.used)
+        assert draws.wasted_cost >= sum(entry.cost or 0 for entry in lost)
+
+    def test_what_was_not_drawn(self, observer):
+        """At the mean cost of what was drawn."""
+        result = run(Vote(6, prefer="cost"), sampler=ScriptedSampler([answer("a", 7)], model="m"))
+        observer.flush()
+        draws = read_costs(observer.path).total.draws
+        assert draws.saved == 6 - result.launched > 0
+        assert draws.saved_cost == result.ledger.total.cost / result.launched * draws.saved
+        assert draws.wasted == 0
+
+    def test_nothing_counts_as_saved_under_a_budget(self, observer):
+        """A run that was cut did not stop since it had enough."""
+        CASES["cut"]()
+        observer.flush()
+        found = read_costs(observer.path)
+        assert found.total.draws.saved == 0
+        assert found.dearest[0].stopped_by == "budget of seconds"
+
+    def test_an_estimate_is_told_apart(self, observer):
+        """What a recalled call may have cost."""
+        result = CASES["losers"]()
+        observer.flush()
+        estimated = read_costs(observer.path).total.estimated
+        entries = [each for each in result.ledger.entries if each.usage.source == "estimated"]
+        assert estimated == sum((each.cost or Decimal(0) for each in entries), Decimal(0))
+
+    @pytest.mark.parametrize("case", CASES)
+    def test_no_content(self, observer, case):
+        """No prompt, answer, rubric or text of an error is anywhere in the file."""
+        CASES[case]()
+        observer.close()
+        stored = b"".join(
+            each.read_bytes() for each in observer.path.parent.glob(f"{observer.path.name}*")
+        )
+        assert b"Vote" in stored or b"BestOfN" in stored
+        assert CANARY.encode() not in stored
+
+    def test_a_shadow(self, observer):
+        """The shadow is a request of its own, told apart by name."""
+
+        async def both():
+            shadow = Shadow(1.0)
+            for _ in range(2):
+                await solve("q", sampler=sampler(), strategy=Vote(3), prices=PRICES, shadow=shadow)
+            await shadow.drain()
+            return shadow.report.spent
+
+        spent = run_virtual(both())
+        observer.flush()
+        groups = {group.name: group for group in read_costs(observer.path).by[By.STRATEGY]}
+        assert groups["Vote (shadow)"].cost == spent.cost
+        assert groups["Vote (shadow)"].requests == 2
+
+    def test_an_agent_that_goes_on_after_an_error(self, observer):
+        """Its second span tells of the first one's calls again; they count once."""
+
+        async def broken(prompt):
+            raise KeyError
+
+        async def block(scope):
+            booking = await scope.book(model="m", prompt="p")
+            with booking:
+                pass
+            booking.settle(usage=Usage(input_tokens=8, output_tokens=4, source="provider"))
+
+        async def work():
+            session = Session(Budget(calls=9), name="desk", prices=PRICES)
+            await session.work(block)
+            with pytest.raises(KeyError):
+                await session.work(lambda _: solve("p", sampler=broken, strategy=Vote(2)))
+            await session.work(block)
+            session.close()
+            return session.ledger.total
+
+        total = run_virtual(work())
+        observer.flush()
+        found = read_costs(observer.path)
+        assert (found.total.calls, found.total.cost) == (total.calls, total.cost)
+        assert {group.name for group in found.by[By.STRATEGY]} == {"invoke_agent desk"}
+
+
+class TestProviders:
+    """Whoever sets one, and when."""
+
+    def test_none_is_set(self, observer):
+        """Runs are traced for the file alone; the application's place stays free."""
+        CASES["vote"]()
+        assert not isinstance(trace.get_tracer_provider(), TracerProvider)
+        observer.flush()
+        assert read_costs(observer.path).total.requests == 1
+
+    def test_set_before(self, tmp_path, no_provider):
+        """Its exporters go on."""
+        exported = InMemorySpanExporter()
+        provider = TracerProvider()
+        provider.add_span_processor(SimpleSpanProcessor(exported))
+        trace.set_tracer_provider(provider)
+        observer = observe(tmp_path / "spans.db")
+        CASES["vote"]()
+        observer.close()
+        names = [span.name for span in exported.get_finished_spans()]
+        assert names.count("thinktwice.sample") == 6
+        assert observer.written == len(names)
+
+    def test_set_later(self, observer):
+        """From its first run on; nothing is stored twice."""
+        CASES["vote"]()
+        exported = InMemorySpanExporter()
+        provider = TracerProvider()
+        provider.add_span_processor(SimpleSpanProcessor(exported))
+        trace.set_tracer_provider(provider)
+        CASES["vote"]()
+        CASES["vote"]()
+        observer.flush()
+        found = read_costs(observer.path).total
+        assert (found.requests, found.calls) == (3, 18)
+        names = [span.name for span in exported.get_finished_spans()]
+        assert names.count("thinktwice.sample") == 12
+
+    def test_shut_down_early(self, observer):
+        """What it had is written, and later runs as well."""
+        provider = TracerProvider()
+        trace.set_tracer_provider(provider)
+        CASES["vote"]()
+        provider.shutdown()
+        assert read_costs(observer.path).total.requests == 1
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            CASES["vote"]()
+        observer.flush()
+
+    def test_what_a_sampler_drops_is_not_seen(self, observer):
+        """The file has what the provider records."""
+        trace.set_tracer_provider(TracerProvider(sampler=ALWAYS_OFF))
+        CASES["vote"]()
+        observer.flush()
+        assert observer.written == 0
+
+    def test_one_that_takes_no_processor(self, observer, fresh_remarks):
+        """It is said, and the run goes on."""
+
+        class Other(trace.TracerProvider):
+            def get_tracer(self, *args, **kwargs):
+                return trace.NoOpTracer()
+
+        trace.set_tracer_provider(Other())
+        with pytest.warns(UserWarning, match="takes no span processor"):
+            assert CASES["vote"]().launched == 6
+
+    def test_closed(self, observer):
+        """Runs after that are not stored, and the provider is the application's again."""
+        CASES["vote"]()
+        observer.close()
+        written = observer.written
+        CASES["vote"]()
+        assert observer.written == written
+        assert observer.dropped == 0
+
+
+class TestForeignLeaves:
+    """Model calls that somebody else traces."""
+
+    @pytest.fixture
+    def leaf(self, observer, monkeypatch):
+        """A sampler under an instrumentation that writes the leaf, below a span of a chain."""
+        monkeypatch.setenv("THINKTWICE_LLM_SPANS", "never")
+        trace.set_tracer_provider(TracerProvider())
+        tracer = trace.get_tracer("openinference")
+
+        async def ask(prompt: str) -> Completion[str]:
+            with (
+                tracer.start_as_current_span(
+                    "chain", attributes={"openinference.span.kind": "CHAIN"}
+                ),
+                tracer.start_as_current_span("ChatModel") as span,
+            ):
+                span.set_attributes(
+                    {
+                        "openinference.span.kind": "LLM",
+                        "llm.model_name": "theirs",
+                        "llm.token_count.prompt": 27,
+                        "llm.token_count.completion": 7,
+                        "input.value": CANARY,
+                    }
+                )
+            return answer("a", 7)
+
+        return ask
+
+    def test_are_in_the_tree_and_counted_once(self, observer, leaf):
+        """The cost is that of our spans; their leaf hangs below the sample."""
+        result = run(Vote(2, stop=AtMost(2)), sampler=leaf)
+        observer.flush()
+        found = read_costs(observer.path)
+        assert found.total.cost == result.ledger.total.cost
+        assert found.total.calls == 2
+        (drawn,) = read_traces(observer.path, found.dearest[0].run)
+        below = [(depth, span.kind, span.model) for depth, span in drawn.root.walk()]
+        assert below == [(0, "run", None), *[(1, "sample", "m"), (2, "call", "theirs")] * 2]
+
+    def test_elsewhere_are_not_stored(self, observer, leaf):
+        """A model call outside of a run is none of ours."""
+        run_virtual(leaf("q"))
+        observer.flush()
+        assert observer.written == 0
+
+
+class TestUse:
+    """Calling `observe`."""
+
+    def test_twice_is_once(self, observer):
+        """The same path gives the same observer, and nothing is stored twice."""
+        assert observe(observer.path) is observer
+        CASES["vote"]()
+        observer.flush()
+        assert read_costs(observer.path).total.requests == 1
+
+    def test_another_file_is_refused(self, observer, tmp_path):
+        """A process observes into one."""
+        with pytest.raises(UsageError, match="observed already"):
+            observe(tmp_path / "other.db")
+
+    @pytest.mark.parametrize("size", [0, -1, 2**19, 1e9, True, "1GB"])
+    def test_sizes(self, tmp_path, size):
+        """A whole number of bytes, not too few for a few requests."""
+        with pytest.raises(UsageError, match="max_bytes"):
+            observe(tmp_path / "spans.db", max_bytes=size)
+
+    @pytest.mark.parametrize("content", [b"some notes of mine", b"SQLite format 3\0" + bytes(84)])
+    def test_somebody_elses_file(self, tmp_path, content):
+        """It is refused at once, and left as it is."""
+        path = tmp_path / "notes"
+        path.write_bytes(content)
+        with pytest.raises(UsageError, match="no store of thinktwice"):
+            observe(path)
+        assert path.read_bytes() == content
+
+    def test_another_database(self, tmp_path):
+        """Of another application."""
+        path = tmp_path / "app.db"
+        database = sqlite3.connect(path)
+        database.execute("CREATE TABLE spans (x)")
+        database.commit()
+        database.close()
+        with pytest.raises(UsageError, match="no store of thinktwice"):
+            observe(path)
+
+    def test_of_a_newer_version(self, observer):
+        """It is refused, since its columns are not known."""
+        CASES["vote"]()
+        observer.close()
+        database = sqlite3.connect(observer.path)
+        database.execute("PRAGMA user_version = 99")
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        database.close()
+        with pytest.raises(UsageError, match="newer thinktwice"):
+            observe(observer.path)
+
+    def test_goes_on_in_a_file_of_before(self, observer):
+        """What an earlier process wrote stays."""
+        CASES["vote"]()
+        observer.close()
+        again = observe(observer.path)
+        CASES["vote"]()
+        again.close()
+        assert read_costs(observer.path).total.requests == 2
+
+    def test_an_empty_file_is_taken(self, tmp_path, no_provider):
+        """As `tempfile` makes them."""
+        path = tmp_path / "empty"
+        path.touch()
+        observer = observe(path)
+        CASES["vote"]()
+        observer.close()
+        assert read_costs(path).total.requests == 1
+
+
+def test_instrumentations_elsewhere_do_not_hide_the_leaf(observer, monkeypatch):
+    """Without a provider they write nothing: the models have to come from our leaf spans."""
+    monkeypatch.setattr("thinktwice.telemetry.recording.instrumented", lambda: True)
+    CASES["judged"]()
+    observer.flush()
+    models = {group.name for group in read_costs(observer.path).by[By.MODEL]}
+    assert models == {"m", "judge"}
+    (drawn,) = read_traces(observer.path, read_costs(observer.path).dearest[0].run)
+    assert [span.kind for _, span in drawn.root.walk()].count("call") == 7

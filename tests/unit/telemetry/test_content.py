@@ -1,0 +1,169 @@
+"""Prompts and completions: nowhere, unless the user has asked for them."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import Enum
+
+import pytest
+
+from tests.contracts.traced import MARK, Trace, collected, judge, model, said
+from thinktwice import BestOfN, Vote, solve
+from thinktwice.errors import ThinktwiceWarning
+from thinktwice.stop import AtMost
+from thinktwice.telemetry import content
+from thinktwice.testing import run_virtual
+from thinktwice.verifiers import Judge
+
+pytestmark = pytest.mark.usefixtures("silent_remarks")
+CHAT = [
+    {"role": "system", "content": "be brief"},
+    {"role": "user", "content": [{"type": "text", "text": "what"}, {"type": "image_url"}]},
+]
+
+
+class Role(Enum):
+    """As LlamaIndex has it."""
+
+    USER = "user"
+
+
+@dataclass
+class Message:
+    """As frameworks have them."""
+
+    content: str
+    type: str | None = None
+    role: Role | None = None
+
+
+def traced(
+    word: str | None, monkeypatch, values=("an answer",), prompt="a question", strategy=None
+):
+    """A run under a word of the environment."""
+    if word is not None:
+        monkeypatch.setenv(content.CAPTURE_VARIABLE, word)
+    trace = Trace()
+    sampler = model([said(v, finish_reason="stop") if isinstance(v, str) else v for v in values])
+    with collected(trace):
+        strategy = strategy or Vote(1, stop=AtMost(1))
+        with suppress(KeyError):
+            run_virtual(solve(prompt, sampler=sampler, strategy=strategy))
+    return trace
+
+
+def named(trace: Trace, name: str):
+    return next(span.attributes for span in trace.spans if span.name == name)
+
+
+def texts(messages) -> list[tuple[str, str]]:
+    found = json.loads(messages) if isinstance(messages, str) else messages
+    return [(each["role"], each["parts"][0]["content"]) for each in found]
+
+
+@pytest.mark.parametrize("word", [None, "", "NO_CONTENT", "no_content", "false"])
+def test_nothing_by_default(word, monkeypatch):
+    """Neither in spans nor in events."""
+    trace = traced(word, monkeypatch)
+    assert trace.spans
+    assert not trace.logs
+    assert "question" not in trace.text
+    assert "answer" not in json.dumps([dict(span.attributes) for span in trace.spans])
+
+
+@pytest.mark.parametrize(
+    ("word", "spans", "events"),
+    [("SPAN_ONLY", True, False), ("event_only", False, True), ("SPAN_AND_EVENT", True, True)],
+)
+def test_where_it_is_written(word, spans, events, monkeypatch):
+    """In leaves and the root, or in events on the span of the call."""
+    trace = traced(word, monkeypatch)
+    leaf, root = named(trace, "chat m"), named(trace, "invoke_workflow Vote")
+    assert ("gen_ai.input.messages" in leaf) is spans
+    assert ("input.value" in root) is spans
+    assert bool(trace.logs) is events
+    if spans:
+        assert texts(leaf["gen_ai.input.messages"]) == [("user", "a question")]
+        assert json.loads(leaf["gen_ai.output.messages"]) == [
+            {
+                "role": "assistant",
+                "parts": [{"type": "text", "content": "an answer"}],
+                "finish_reason": "stop",
+            }
+        ]
+        assert (root["input.value"], root["output.value"]) == ("a question", "an answer")
+        assert texts(root["gen_ai.output.messages"]) == [("assistant", "an answer")]
+    if events:
+        (record,) = [log.log_record for log in trace.logs]
+        assert record.event_name == "gen_ai.client.inference.operation.details"
+        assert texts(record.attributes["gen_ai.input.messages"]) == [("user", "a question")]
+        assert texts(record.attributes["gen_ai.output.messages"]) == [("assistant", "an answer")]
+        (called,) = [span for span in trace.spans if span.name == "chat m"]
+        assert record.span_id == called.context.span_id
+
+
+def test_samples_carry_none(monkeypatch):
+    """It is on the leaf below."""
+    sample = named(traced("SPAN_AND_EVENT", monkeypatch), "thinktwice.sample")
+    assert "answer" not in json.dumps(dict(sample))
+
+
+def test_a_call_that_failed_has_its_prompt(monkeypatch):
+    """And nobody's error text."""
+    trace = traced("SPAN_ONLY", monkeypatch, values=[KeyError(MARK)])
+    leaf = named(trace, "chat m")
+    assert texts(leaf["gen_ai.input.messages"]) == [("user", "a question")]
+    assert "gen_ai.output.messages" not in leaf
+    assert MARK not in trace.text
+
+
+def test_a_verdict_is_explained(monkeypatch):
+    """In its event, where events carry content."""
+    best = BestOfN(1, verifier=Judge(judge(), rubric="good"))
+    trace = traced("EVENT_ONLY", monkeypatch, strategy=best)
+    told = [log.log_record for log in trace.logs]
+    verdicts = [each for each in told if each.event_name == "gen_ai.evaluation.result"]
+    assert [each.attributes["gen_ai.evaluation.explanation"] for each in verdicts] == [MARK]
+
+
+def test_an_unknown_word_captures_nothing(monkeypatch, fresh_remarks):
+    """And is told of."""
+    content._capture.cache_clear()
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", ThinktwiceWarning)
+        trace = traced("everything", monkeypatch)
+    assert "question" not in trace.text
+    assert any(content.CAPTURE_VARIABLE in str(each.message) for each in told)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "messages"),
+    [
+        ("q", [("user", "q")]),
+        (CHAT, [("system", "be brief"), ("user", "what")]),
+        (["a", "b"], [("user", "a"), ("user", "b")]),
+        ([("human", "h"), ("ai", "i")], [("user", "h"), ("assistant", "i")]),
+        (("system", "s"), [("system", "s")]),
+        (
+            [Message("m", type="human"), Message("n", role=Role.USER)],
+            [("user", "m"), ("user", "n")],
+        ),
+        (7, [("user", "7")]),
+        ([], []),
+    ],
+)
+def test_prompts_in_the_shape_of_the_conventions(prompt, messages):
+    """Texts, pairs, dicts, and messages of frameworks; media is left out."""
+    assert texts(content.exchange(prompt, None)["gen_ai.input.messages"]) == messages
+    assert texts(content.input_attributes(prompt)["gen_ai.input.messages"]) == messages
+
+
+def test_long_messages_are_cut():
+    """A batch that is too large would be lost as a whole."""
+    long = "x" * (content.LONGEST + 5)
+    ((_, text),) = texts(content.exchange(long, None)["gen_ai.input.messages"])
+    assert text == "x" * content.LONGEST + "... [5 more characters]"
+    assert content.output_attributes(long)["output.value"] == text
