@@ -1,4 +1,4 @@
-"""Part of `rag.py`, `structured_extraction.py` and `migrating.py`: asking all, and the table."""
+"""Part of the examples here and in `llama_index`: asking all questions, and the table."""
 
 from __future__ import annotations
 
@@ -82,17 +82,28 @@ async def ask_all(
     return Run(name, outcomes, scores, seconds)
 
 
-def table_of(title: str, runs: Sequence[Run], more: Mapping[str, Callable[[Run], str]]) -> Table:
-    """One row for each way of asking; `more` are further columns, by heading."""
+def table_of(
+    title: str,
+    runs: Sequence[Run],
+    more: Mapping[str, Callable[[Run], str]],
+    *,
+    of_right: Mapping[str, Callable[[Run], str]] | None = None,
+) -> Table:
+    """One row for each way of asking.
+
+    `more` are further columns, by heading; `of_right` are those that stand beside "right".
+    """
+    beside = of_right or {}
     table = Table(title=title, title_justify="left", box=SIMPLE, padding=(0, 1, 0, 0))
     table.add_column("", no_wrap=True)
-    for heading in ("right", "vs first", *more, "calls", "tokens", "cost", "seconds"):
+    for heading in ("right", *beside, "vs first", *more, "calls", "tokens", "cost", "seconds"):
         table.add_column(heading, justify="right", no_wrap=True)
     for run in runs:
         known = [outcome for outcome in run.outcomes if outcome is not None]
         table.add_row(
             run.name,
             f"{100 * fmean(run.scores):.0f} %",
+            *(column(run) for column in beside.values()),
             "" if run is runs[0] else difference(run, runs[0]),
             *(column(run) for column in more.values()),
             total([outcome.calls for outcome in known]),

@@ -11,7 +11,7 @@ says that it has ordered when it has not. A vote on its next step mends that. Th
 script, whose slips are independent from draw to draw, which flatters a vote; it has no tokens, so
 that those in the table are the engine's. No key and no network are needed.
 
-The last line is of an agent that may make four calls in all.
+Last comes the agent that may make four calls in all, and says so where they end.
 """
 
 from __future__ import annotations
@@ -24,8 +24,11 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from llama_index.core.agent.workflow import FunctionAgent
-from llama_index.core.base.llms.types import ChatMessage, MessageRole, ToolCallBlock
-from llama_index.core.llms.mock import MockFunctionCallingLLM
+from llama_index.core.base.llms.types import ChatMessage, ChatResponse, LLMMetadata, MessageRole
+from llama_index.core.llms import MockLLM
+from llama_index.core.llms.callbacks import llm_chat_callback
+from llama_index.core.llms.function_calling import FunctionCallingLLM
+from llama_index.core.llms.llm import ToolSelection
 from llama_index.core.tools import QueryEngineTool
 from llama_index_thinktwice import (
     SourceGrounding,
@@ -34,7 +37,7 @@ from llama_index_thinktwice import (
     strategy_agent,
 )
 from rag import Complete, interval, quoted, total_of  # which knows where comparing.py is
-from shops import engine_over, index_of, lists, order
+from shops import SHOPS, asked_for, engine_over, index_of, lists, order
 
 from comparing import CONSOLE, Outcome, ask_all, table_of  # isort: skip
 from thinktwice import BestOfN, Budget, Vote, budget_scope
@@ -47,16 +50,32 @@ if TYPE_CHECKING:
     from shops import Order
 
 SLIP = 0.12
+NO_COST = (
+    "Calls are those of both models; tokens are the engine's, since the agent's is a script that "
+    "has none. It has no price either, so that no cost is known.\n"
+)
 
 
-class Clerk:
+class Clerk(FunctionCallingLLM, MockLLM):
     """The model of the agent: what it says next, and now and then something else."""
 
+    _rng: random.Random
+
     def __init__(self, seed: int) -> None:
+        super().__init__()
         self._rng = random.Random(seed)
 
-    def __call__(self, messages: Sequence[ChatMessage], **_: Any) -> ChatMessage:
+    @property
+    def metadata(self) -> LLMMetadata:
+        """It calls functions."""
+        return LLMMetadata(is_chat_model=True, is_function_calling_model=True)
+
+    @llm_chat_callback()
+    def chat(self, messages: Sequence[ChatMessage], **_: Any) -> ChatResponse:
         """Look the price up, place the order, say so."""
+        return ChatResponse(message=self._next(messages))
+
+    def _next(self, messages: Sequence[ChatMessage]) -> ChatMessage:
         asked = next(each.content or "" for each in messages if each.role == MessageRole.USER)
         found = [each.content or "" for each in messages if each.role == MessageRole.TOOL]
         slips = self._rng.random() < SLIP
@@ -72,11 +91,20 @@ class Clerk:
         count = self._rng.choice(re.findall(r"\b\d\b", question))
         return question.replace(f"{count} ", f"{int(count) + 1} ", 1)
 
+    def _prepare_chat_with_tools(self, *_: Any, **given: Any) -> dict[str, Any]:
+        return {"messages": given["chat_history"]}  # all that an agent gives
+
+    def get_tool_calls_from_response(
+        self, response: ChatResponse, *_: Any, **__: Any
+    ) -> list[ToolSelection]:
+        """Those that `calls` made."""
+        return response.message.additional_kwargs.get("tool_calls", [])
+
 
 def calls(tool: str, **arguments: Any) -> ChatMessage:
     """A message that calls a tool."""
-    block = ToolCallBlock(tool_call_id=uuid4().hex, tool_name=tool, tool_kwargs=arguments)
-    return ChatMessage(role=MessageRole.ASSISTANT, blocks=[block])
+    call = ToolSelection(tool_id=uuid4().hex, tool_name=tool, tool_kwargs=arguments)
+    return ChatMessage(role=MessageRole.ASSISTANT, additional_kwargs={"tool_calls": [call]})
 
 
 def agent_over(engine: BaseQueryEngine, orders: list[tuple[str, int]], seed: int) -> FunctionAgent:
@@ -90,8 +118,7 @@ def agent_over(engine: BaseQueryEngine, orders: list[tuple[str, int]], seed: int
     tool = QueryEngineTool.from_defaults(
         engine, name="price_list", description="What items cost at a shop."
     )
-    llm = MockFunctionCallingLLM(response_generator=Clerk(seed), is_chat_model=True)
-    return FunctionAgent(tools=[tool, place_order], llm=llm, streaming=False)
+    return FunctionAgent(tools=[tool, place_order], llm=Clerk(seed), streaming=False)
 
 
 def ways(plain: BaseQueryEngine) -> dict[str, tuple[BaseQueryEngine, Callable[[Any], Any]]]:
@@ -116,6 +143,7 @@ async def main(count: int) -> None:
     plain, runs = engine_over(index_of(found)), []
     placed: dict[int, list[tuple[str, int]]] = {}
     shops = list(found)
+    await plain.aquery(asked[0][1].question)  # loads the model
 
     def score(at: int, _: object) -> float:
         return float(placed[at] == [(shops[at], int(asked[at][1].answer))])
@@ -134,14 +162,15 @@ async def main(count: int) -> None:
             return Outcome.of(await run_strategy(agent, wanted.question, strategy=Vote(1)))
 
         runs.append(await ask_all(name, serve, asked, score, at_once=16))
-    CONSOLE.print(table_of(f"{count} orders in {count} shops", runs, {"95 %": interval}))
-
+    title = f"{count} orders in {count} shops"
+    CONSOLE.print(table_of(title, runs, {}, of_right={"95 %": interval}))
+    CONSOLE.print(NO_COST)
     agent = strategy_agent(agent_over(plain, [], seed=0), Vote(3))
     with budget_scope(Budget(calls=4)):
-        CONSOLE.print(str(await agent.run(asked[0][1].question)))
+        last = await agent.run(asked[0][1].question)
+    CONSOLE.print(f"The last message of an agent that may make 4 calls in all:\n  {last}")
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--orders", type=int, default=40, help="orders, up to 100 (40)")
-    asyncio.run(main(parser.parse_args().orders))
+    asyncio.run(main(asked_for(parser, "orders", 40, least=2, most=len(SHOPS))))

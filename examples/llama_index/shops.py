@@ -1,4 +1,4 @@
-"""Part of `rag.py` and `sub_questions.py`: price lists of shops, orders, an engine over them."""
+"""Part of the other examples here: price lists of shops, orders, an engine over them."""
 
 from __future__ import annotations
 
@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING
 from arithmetic_lm import problems
 from arithmetic_lm.llama_index import ArithmeticLLM
 from arithmetic_lm.price import PriceList, read_price_list
-from llama_index.core import Document, PromptTemplate, VectorStoreIndex
+from llama_index.core import PromptTemplate, VectorStoreIndex
 from llama_index.core.embeddings import BaseEmbedding
+from llama_index.core.schema import TextNode
 
 if TYPE_CHECKING:
+    from argparse import ArgumentParser
+
     from llama_index.core.base.base_query_engine import BaseQueryEngine
 
 # What the lists call places and shops, and what some customers call them.
@@ -93,16 +96,19 @@ def order(shop: str, listed: PriceList, *, renamed: bool = False) -> Order:
     return Order(question, frozenset(name for name, _ in listed.bought), str(listed.answer))
 
 
-def document(shop: str, listed: PriceList) -> Document:
-    """The list of a shop as a text, a row for each price."""
+def node(shop: str, listed: PriceList) -> TextNode:
+    """The list of a shop as a text, a row for each price.
+
+    Its id is no random one: among lists that are equally near, it decides which is found.
+    """
     rows = "\n".join(f"{name} {price}" for name, price in listed.prices.items())
-    return Document(text=f"Prices at the {shop}:\n{rows}")
+    return TextNode(text=f"Prices at the {shop}:\n{rows}", id_=shop)
 
 
 def index_of(found: dict[str, PriceList]) -> VectorStoreIndex:
     """A vector index over the lists."""
-    documents = [document(shop, listed) for shop, listed in found.items()]
-    return VectorStoreIndex.from_documents(documents, embed_model=Words())
+    nodes = [node(shop, listed) for shop, listed in found.items()]
+    return VectorStoreIndex(nodes, embed_model=Words())
 
 
 def engine_over(index: VectorStoreIndex) -> BaseQueryEngine:
@@ -112,3 +118,12 @@ def engine_over(index: VectorStoreIndex) -> BaseQueryEngine:
         similarity_top_k=1,
         text_qa_template=PromptTemplate("{context_str}\n{query_str}"),
     )
+
+
+def asked_for(parser: ArgumentParser, name: str, default: int, *, least: int, most: int) -> int:
+    """The number that the command line gives; others than these end the program with an error."""
+    parser.add_argument(f"--{name}", type=int, default=default, help=f"{name} ({default})")
+    count: int = getattr(parser.parse_args(), name)
+    if not least <= count <= most:
+        parser.error(f"--{name}={count}: give {least} to {most}")
+    return count

@@ -3,7 +3,8 @@
 A `SubQuestionQueryEngine` asks every shop what an order costs there, and compares the answers. Each
 shop's engine votes. Without a budget a question takes as many samples as the votes like. A
 `budget_scope` around it holds for all of them together: where the tokens run out, a vote returns
-the best answer that it has, and a shop that was left without any is left out of the comparison.
+the best answer that it has, and a shop that was left without any is left out of the comparison
+(up to llama-index-core 0.14.15 the engine raises `BudgetExceeded` instead).
 
 The model is embedded and errs on its own; no key and no network are needed. Cutting the question
 and comparing the answers is done by plain code here, which an LLM would do elsewhere.
@@ -36,7 +37,7 @@ from llama_index_thinktwice import StrategyQueryEngine
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
-from shops import SHOPS, engine_over, index_of, order
+from shops import SHOPS, asked_for, engine_over, index_of, order
 
 from thinktwice import Budget, Vote, budget_scope
 from thinktwice.errors import ThinktwiceWarning
@@ -189,9 +190,10 @@ class Asked:
         return int(found[1]) if found else 0
 
     @property
-    def tokens(self) -> int:
-        """Of all samples."""
-        return self.ledger.total.usage.total_tokens or 0
+    def tokens(self) -> int | None:
+        """Of all samples; None where they are not known."""
+        total = self.ledger.total
+        return total.usage.total_tokens if total.calls else 0
 
 
 async def ask(comparison: Comparison, budget: Budget) -> Asked:
@@ -204,14 +206,14 @@ async def ask(comparison: Comparison, budget: Budget) -> Asked:
 def row(name: str, asked: Sequence[Asked]) -> list[str]:
     """The cells of a row of the table."""
     count = len(asked)
-    tokens = [each.tokens for each in asked]
+    known = [each.tokens for each in asked if each.tokens is not None]
     return [
         name,
         f"{100 * sum(each.right for each in asked) / count:.0f} %",
         f"{sum(each.compared for each in asked) / count:.1f} of {SHARED}",
         f"{sum(each.ledger.total.calls for each in asked) / count:.1f}",
-        f"{sum(tokens) / count:,.0f}",
-        f"{max(tokens):,}",
+        f"{sum(known) / count:,.0f}" if len(known) == count else "unknown",
+        f"{max(known):,}" if len(known) == count else "unknown",
     ]
 
 
@@ -244,5 +246,4 @@ logging.getLogger("llama_index.core").setLevel(logging.ERROR)  # which warns of 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--questions", type=int, default=20, help="questions (20)")
-    asyncio.run(main(parser.parse_args().questions))
+    asyncio.run(main(asked_for(parser, "questions", 20, least=1, most=1000)))
