@@ -51,7 +51,7 @@ def test_the_table_compares_the_agents(example, capsys):
 
 
 def test_a_vote_mends_the_slips_of_its_model(example, monkeypatch):
-    """Over a tool that is right about what it is asked; here the model slips in every fourth draw."""
+    """Over a tool that is right; here the model slips in every fourth draw."""
     monkeypatch.setattr(example, "SLIP", 0.25)
     found = example.lists(12)
     orders = [example.order(*each) for each in found.items()]
