@@ -104,18 +104,20 @@ coverage: $(STAMP) ## tests with branch coverage
 	@$(BIN)/coverage report
 
 # The lowest versions of what users install; the test tools are as new as these allow. Later parts of
-# LangGraph do not go with the lowest langchain, and do not say so.
-OLD_GRAPHS := 'langgraph-checkpoint<4' 'langgraph-prebuilt<1.0.9'
+# LangGraph do not go with the lowest langchain, later clients of LlamaIndex not with its lowest core,
+# and they do not say so.
+OLD := 'langgraph-checkpoint<4' 'langgraph-prebuilt<1.0.9' 'llama-index-llms-openai<0.6'
 .PHONY: test-lowest
 test-lowest: $(STAMP) ## tests with the lowest versions that the manifests allow
 	@echo "installing into $(VENV)-lowest"
 	@rm -rf $(VENV)-lowest && $(BIN)/uv venv --quiet --python $(BIN)/python $(VENV)-lowest
-	@printf '%s\n' $(OLD_GRAPHS) >$(VENV)-lowest/old-graphs.txt
+	@printf '%s\n' $(OLD) >$(VENV)-lowest/old.txt
 	@$(BIN)/uv pip compile --quiet --python $(BIN)/python --resolution lowest-direct \
 		--no-header --no-annotate --no-emit-index-url \
 		--no-emit-package thinktwice $(MANIFESTS) \
-		--constraint $(VENV)-lowest/old-graphs.txt \
+		--constraint $(VENV)-lowest/old.txt \
 		$(EXTRAS) --output-file $(VENV)-lowest/lowest.txt
+	@cat $(VENV)-lowest/old.txt >>$(VENV)-lowest/lowest.txt
 	@$(call uv-install,$(VENV)-lowest,$(VENV)-lowest/lowest.txt,test)
 	@$(VENV)-lowest/bin/$(PYTEST)
 

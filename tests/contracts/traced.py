@@ -11,7 +11,8 @@ from unittest.mock import patch
 
 from opentelemetry import _logs, metrics
 from opentelemetry.sdk._logs import LoggerProvider
-from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
+from opentelemetry.sdk._logs import export as logs_export
+from opentelemetry.sdk._logs.export import SimpleLogRecordProcessor
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
@@ -51,6 +52,10 @@ if TYPE_CHECKING:
 
     from thinktwice.ledger import Ledger
     from thinktwice.result import Result
+
+# As it is called now, and as the lowest version that is supported calls it.
+_NAMES: Final = ("InMemoryLogRecordExporter", "InMemoryLogExporter")
+_LogExporter = next(getattr(logs_export, each) for each in _NAMES if hasattr(logs_export, each))
 
 MARK: Final = "sk-mark"
 """Stands in each prompt, completion, answer, key, piece of feedback, setting and error."""
@@ -262,7 +267,7 @@ SCENARIOS: Final[dict[str, Callable[[], Coroutine[object, object, object]]]] = {
 @contextmanager
 def collected(trace: Trace) -> Generator[None]:
     """Collect spans, log records and metrics of a block."""
-    reader, logs = InMemoryMetricReader(), InMemoryLogRecordExporter()
+    reader, logs = InMemoryMetricReader(), _LogExporter()
     meters, loggers = MeterProvider([reader]), LoggerProvider(shutdown_on_exit=False)
     loggers.add_log_record_processor(SimpleLogRecordProcessor(logs))
     with ExitStack() as stack:

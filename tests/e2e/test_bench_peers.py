@@ -198,7 +198,8 @@ async def test_an_arm_is_measured():
         (first,), odd = await measured(scenario, [runner])
         runner.arm = Arm(HAND, "gather 16", samples=(1, 2))
         (again,), too_many = await measured(scenario, [runner])
-    assert (first.questions, first.requests, first.samples, first.peak) == (1, 16, 16, 16)
+    assert (first.questions, first.requests, first.samples) == (1, 16, 16)
+    assert 1 < first.peak <= 16  # all at once, but the first may have ended before the last begin
     assert (first.right, first.answered, first.note) == (100, 100, "")
     assert first.usd == pytest.approx((32 * 0.15 + 64 * 0.60) / 1000)
     assert again.samples == 16

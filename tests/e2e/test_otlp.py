@@ -10,6 +10,7 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.metadata import version
 
 import pytest
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
@@ -35,6 +36,11 @@ result = solve_sync("q", sampler=ScriptedSampler(["a"]), strategy=best, prices=p
 print(result.value, result.ledger.total.calls, time.perf_counter() - started)
 {more}
 """
+
+as_it_exports_now = pytest.mark.skipif(
+    tuple(map(int, version("opentelemetry-sdk").split(".")[:2])) < (1, 45),
+    reason="earlier exporters log their troubles in other words",
+)
 
 
 @dataclass
@@ -139,6 +145,7 @@ def test_all_arrives_at_exit_by_the_standard_variables():
     assert {record.span_id for record in records} == verified
 
 
+@as_it_exports_now
 def test_arguments_go_over_the_variables():
     """And signals that are not asked for, or are switched off, are not sent."""
     settings = {
@@ -195,6 +202,7 @@ def test_a_backend_that_refuses_is_told_of_once(status):
     assert seconds < 15
 
 
+@as_it_exports_now
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", [Backend(seconds=60), Backend(status=503)], ids=["slow", "503"])
 def test_a_backend_that_hangs_holds_nobody(backend):
@@ -206,6 +214,7 @@ def test_a_backend_that_hangs_holds_nobody(backend):
     assert seconds < 20
 
 
+@as_it_exports_now
 @pytest.mark.slow
 def test_a_backend_that_is_down_holds_nobody():
     """Likewise."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextvars import Context
+from importlib.metadata import version
 from typing import Any
 
 import pytest
@@ -49,6 +50,8 @@ def world(seen: Column, scripted, index, asks_tools):
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.__name__)
 async def test_cell(row, outer, seen: Column, world: World, caplog):
     """See the checks."""
+    if "streaming_engine" in row.__name__ and version("llama-index-core") == "0.14.0":
+        pytest.skip("streams of engines make another tree in this release")
 
     async def request() -> list[Any]:
         with unchanged(leaks=world.leaks), collect() as results:

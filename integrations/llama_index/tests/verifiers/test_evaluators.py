@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import math
+from importlib.metadata import version
 from typing import Any
 
 import pytest
@@ -81,6 +82,11 @@ RAISING = [
     (CorrectnessEvaluator, "4.5"),
     (ContextRelevancyEvaluator, "hm [RESULT] ..."),
 ]
+
+swallowing = pytest.mark.skipif(
+    version("llama-index-core") == "0.14.0",
+    reason="synthesizers of this release let a ValueError out",
+)
 
 
 class Own(BaseEvaluator):
@@ -457,6 +463,7 @@ class TestInARun:
             "error"
         ]
 
+    @swallowing
     async def test_a_failure_that_llamaindex_swallows_is_told(self, call, scripted, answer):
         """Synthesizers make an empty response of a ValueError: its type is the evidence."""
         verifier = EvaluatorVerifier(FaithfulnessEvaluator(llm=scripted(ValueError("secret"))))
@@ -465,6 +472,7 @@ class TestInARun:
         assert result.verdicts[0].evidence == ("a call of the evaluator failed: ValueError",)
         assert failures.get() is None
 
+    @swallowing
     async def test_a_reply_that_cannot_be_read_is_no_failure(self, call, scripted, answer):
         """Nor is one after another verdict's call has failed."""
         replies = [ValueError("secret"), "Who knows?"]
