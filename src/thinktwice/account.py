@@ -322,7 +322,7 @@ class Account:
                 tickets[each] = taken[0] if taken else None
             return Lease(self, need, [hold] * len(self.bound), tickets)
 
-    def heard(self) -> None:
+    def hear(self) -> None:
         """Note that nobody could refuse a call: of the caps, only that on time is kept exactly."""
         with self.lock:
             for account in self.bound:

@@ -172,13 +172,6 @@ class Limit:
         return _limit, (self.kind, *(getattr(self, each) for each in _AMOUNTS))
 
 
-def ended_by(stopped_by: object) -> str | None:
-    """What ended a run, as data: the kind of a cap, or a rule as it is written; None if nothing."""
-    if isinstance(stopped_by, Limit):
-        return stopped_by.kind
-    return None if stopped_by is None else repr(stopped_by)
-
-
 @runtime_checkable
 class _Owner(Protocol):
     """Who keeps the books of a cap."""

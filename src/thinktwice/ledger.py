@@ -200,7 +200,7 @@ class Ledger:
 
     def hear(self) -> None:
         """Note that nobody could refuse a call: of the caps, only that on time is kept exactly."""
-        self._account.heard()
+        self._account.hear()
 
     async def acquire(self, *needs: Need, instead: Lease | None = None) -> list[Lease] | Limit:
         """Like `reserve`, waiting while a call in flight may still give something back."""

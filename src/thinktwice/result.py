@@ -102,6 +102,25 @@ class Result(Generic[T_co]):
 
         return self.stopped_by if isinstance(self.stopped_by, Limit) else None
 
+    def summary(self) -> dict[str, object]:
+        """The run in a few numbers, fit for JSON: what adapters put on a response.
+
+        `stopped_by` is the rule that ended it, or the kind of the cap: "calls", "tokens", "cost" or
+        "seconds".
+        """
+        from thinktwice.budget import Limit
+
+        ended, total = self.stopped_by, self.ledger.total
+        rule = None if ended is None else repr(ended)
+        return {
+            "launched": self.launched,
+            "used": self.used,
+            "agreement": self.agreement,
+            "stopped_by": ended.kind if isinstance(ended, Limit) else rule,
+            "cost": None if total.cost is None else float(total.cost),
+            "tokens": total.usage.total_tokens if self.ledger.entries else 0,
+        }
+
     def __repr__(self) -> str:
         """One line without content."""
         facts = [f"{len(self.samples)} samples"]

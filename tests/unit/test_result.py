@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import pickle
 from typing import TYPE_CHECKING
 
@@ -71,3 +72,15 @@ def test_it_can_be_copied_and_sent_between_processes(again):
     assert other.ledger.enforcement == result.ledger.enforcement
     assert str(other.ledger) == str(result.ledger)
     assert other.ledger.remaining["tokens"] == result.ledger.remaining["tokens"]
+
+
+@pytest.mark.parametrize(("budget", "ended"), [(None, "AtMost(n=3)"), (Budget(calls=1), "calls")])
+def test_its_summary_is_numbers_fit_for_json(budget, ended):
+    """A cap goes by its kind, a rule as it is written."""
+    result = run(budget)
+    told = result.summary()
+    assert json.loads(json.dumps(told)) == told
+    assert told["stopped_by"] == ended
+    assert (told["launched"], told["used"]) == (result.launched, result.used)
+    assert told["tokens"] == result.ledger.total.usage.total_tokens > 0
+    assert told["cost"] is None

@@ -10,7 +10,6 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 
 from langchain_thinktwice.accounting.logprobs import NO_LOGPROBS, Logprobs, logprobs
 from thinktwice.answers import canonical_json, default_key, fold, text_in, with_text
-from thinktwice.budget import ended_by
 from thinktwice.sample import finish_meaning
 
 if TYPE_CHECKING:
@@ -109,25 +108,12 @@ def finish_reason(metadata: Mapping[str, Any]) -> str | None:
     return finish_meaning(reason) if isinstance(reason, str) else None
 
 
-def summary(result: Result[Any]) -> dict[str, Any]:
-    """A run in a few numbers, fit for JSON."""
-    total = result.ledger.total
-    return {
-        "launched": result.launched,
-        "used": result.used,
-        "agreement": result.agreement,
-        "stopped_by": ended_by(result.stopped_by),
-        "cost": None if total.cost is None else float(total.cost),
-        "tokens": total.usage.total_tokens if result.ledger.entries else 0,
-    }
-
-
 def annotated(value: T, result: Result[Any]) -> T:
     """The value; a message in it is a copy that carries the summary."""
     message = message_in(value)
     if message is None:
         return value
-    metadata = {**message.response_metadata, METADATA: summary(result)}
+    metadata = {**message.response_metadata, METADATA: result.summary()}
     copy = message.model_copy(update={"response_metadata": metadata})
     if isinstance(value, Mapping):
         return cast("T", {**cast("Mapping[str, Any]", value), "raw": copy})

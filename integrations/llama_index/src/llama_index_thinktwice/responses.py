@@ -14,7 +14,6 @@ from llama_index.core.base.response.schema import (
 )
 from llama_index.core.chat_engine.types import AgentChatResponse
 
-from thinktwice.budget import ended_by
 from thinktwice.threads import in_thread
 
 if TYPE_CHECKING:
@@ -27,22 +26,12 @@ METADATA: Final = "thinktwice"
 
 
 def summary(result: Result[Any]) -> dict[str, Any]:
-    """A run in a few numbers, fit for JSON.
+    """A run in a few numbers, fit for JSON, with how its caps were kept.
 
-    `stopped_by` is the rule that ended it, or the kind of the cap: "calls", "tokens", "cost" or
-    "seconds". `enforcement` is of its own caps; those of a `budget_scope` around it are told of by
-    the ledger of that.
+    `enforcement` is of its own caps; those of a `budget_scope` around it are told of by the ledger
+    of that.
     """
-    total = result.ledger.total
-    return {
-        "launched": result.launched,
-        "used": result.used,
-        "agreement": result.agreement,
-        "stopped_by": ended_by(result.stopped_by),
-        "cost": None if total.cost is None else float(total.cost),
-        "tokens": total.usage.total_tokens if result.ledger.entries else 0,
-        "enforcement": dict(result.ledger.enforcement),
-    }
+    return {**result.summary(), "enforcement": dict(result.ledger.enforcement)}
 
 
 def annotated(value: T, result: Result[Any]) -> T:

@@ -12,7 +12,6 @@ from pydantic import Field
 from llama_index_thinktwice.llm.model import StrategyLLM
 from llama_index_thinktwice.responses import METADATA, summary
 from thinktwice import BudgetExceeded
-from thinktwice.budget import ended_by
 from thinktwice.workflow import ledger_around
 
 if TYPE_CHECKING:
@@ -77,7 +76,7 @@ def last_words(error: BudgetExceeded) -> ChatResponse:
     text = f"I have to stop here: {error.limit}."
     if ledger is not None:
         text += f" Spent in all: {ledger}."
-    told = {**(summary(result) if result else {}), "stopped_by": ended_by(error.limit)}
+    told = {**(summary(result) if result else {}), "stopped_by": error.limit.kind}
     return ChatResponse(
         message=ChatMessage(text, role=MessageRole.ASSISTANT),
         additional_kwargs={METADATA: told},
