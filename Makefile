@@ -65,11 +65,17 @@ $(STAMP): $(MANIFESTS) constraints.txt Makefile
 # Its tests skip, and say so, where it cannot be installed. APT has a time limit: a machine without
 # a mirror must not wait for one.
 APT := timeout 120 apt-get -qq -y
+# $(call apt-install,PROGRAM,PACKAGE): unless the program is here, or this is no place for it.
+apt-install = command -v $(1) >/dev/null || test "$$(id -u)" != 0 || ! command -v apt-get >/dev/null || \
+	{ $(APT) install $(2) || { $(APT) update && $(APT) install $(2); }; } \
+	>/dev/null 2>&1 || echo "$(2) is not here: its tests are skipped"
 .PHONY: bubblewrap
 bubblewrap: ## install the sandbox, where this is root on a system with apt-get
-	@command -v bwrap >/dev/null || test "$$(id -u)" != 0 || ! command -v apt-get >/dev/null || \
-		{ $(APT) install bubblewrap || { $(APT) update && $(APT) install bubblewrap; }; } \
-		>/dev/null 2>&1 || echo "bubblewrap is not here: its tests are skipped"
+	@$(call apt-install,bwrap,bubblewrap)
+
+.PHONY: chromium
+chromium: ## install the browser that looks at pages in tests, likewise
+	@$(call apt-install,chromium,chromium)
 
 .PHONY: demo
 demo: $(STAMP) ## run examples/quickstart.py
@@ -171,13 +177,34 @@ $(VENV)-peer-%/.made: Makefile | $(STAMP)
 BACKEND_phoenix := arize-phoenix==20.26.1
 BACKEND_mlflow := mlflow==3.17.2
 .PHONY: test-backends
-test-backends: $(VENV)-backend-phoenix/.made $(VENV)-backend-mlflow/.made ## tests against Phoenix and MLflow: minutes, and gigabytes at the first time
+test-backends: $(VENV)-backend-phoenix/.made $(VENV)-backend-mlflow/.made ## tests against Phoenix and MLflow: minutes, and a gigabyte at the first time
 	@$(BIN)/python -m pytest -c pyproject.toml $(ARGS) tests/backends
 
 $(VENV)-backend-%/.made: Makefile | $(STAMP)
 	@echo "installing into $(@D)"
 	@test -x $(@D)/bin/python || $(BIN)/uv venv --quiet --python $(BIN)/python $(@D)
-	@$(call peer-install,$(@D)) $(BACKEND_$*) 2>$(@D)/.log && touch $@ || true
+	@$(call peer-install,$(@D)) $(BACKEND_$*) 2>$(@D)/.log && touch $@ || \
+		echo "$* could not be installed, see $(@D)/.log: its tests are skipped"
+
+# Each SDK of a vendor has an environment of its own, with all of this repository in it; tests of one
+# that could not be made are skipped, and say so. Langfuse is in the environment for development.
+VENDOR_braintrust := braintrust==0.47.0
+VENDOR_ddtrace := ddtrace==4.16.0
+VENDOR_logfire := logfire==5.2.0
+VENDOR_openlit := openlit==1.45.0
+VENDOR_prometheus := opentelemetry-exporter-prometheus==0.66b2
+VENDOR_traceloop := traceloop-sdk==0.62.4
+VENDORS := braintrust ddtrace logfire openlit prometheus traceloop
+.PHONY: test-vendors
+test-vendors: $(VENDORS:%=$(VENV)-vendor-%/.made) ## tests against the SDKs of observability vendors
+	@$(BIN)/python -m pytest -c pyproject.toml $(ARGS) tests/vendors
+
+$(VENV)-vendor-%/.made: Makefile | $(STAMP)
+	@echo "installing into $(@D)"
+	@test -x $(@D)/bin/python || $(BIN)/uv venv --quiet --python $(BIN)/python $(@D)
+	@$(call peer-install,$(@D)) $(VENDOR_$*) --editable '.[otel,prices]' \
+		--editable integrations/langchain \
+		--editable examples/arithmetic_lm langchain langchain-openai 2>$(@D)/.log && touch $@ || true
 
 .PHONY: docs
 docs: $(STAMP) ## build the documentation into site/; a broken link is an error

@@ -225,6 +225,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--problems", type=int, default=100, help="problems (100)")
     asked: int = parser.parse_args().problems
-    if asked < 2:  # noqa: PLR2004 - an interval takes two
-        parser.error(f"--problems={asked}: give at least 2")
+    if asked < 3:  # noqa: PLR2004 - the third is shown
+        parser.error(f"--problems={asked}: give at least 3")
     asyncio.run(main(asked))

@@ -5,7 +5,8 @@ Where they go is said by the standard environment variables. For Phoenix, for in
     OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:6006 python examples/observability/send.py
 
 docs/observability.md has the settings for other backends. The model is small and embedded; no key
-is needed. Its price is made up.
+is needed. Its price is made up. With a number behind it, as in `send.py 200`, the questions are
+asked as many times: a dashboard needs some traffic.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import os
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # small matrices: one thread is fastest
 
 import asyncio
+import sys
 from decimal import Decimal
 
 from arithmetic_lm import ArithmeticSampler, final_answer
@@ -30,9 +32,8 @@ def answered(text: str) -> bool:
     return final_answer(text) is not None
 
 
-async def main() -> Decimal:
+async def ask_all() -> Decimal:
     """Ask each question in two ways; gives what it cost, to compare with what the backend says."""
-    telemetry.configure(service_name="thinktwice-example", signals=["traces"])
     ask = ArithmeticSampler(temperature=0.8)
     cost = Decimal(0)
     for question in QUESTIONS:
@@ -40,9 +41,20 @@ async def main() -> Decimal:
             result = await solve(question, sampler=ask, strategy=strategy, prices=PRICES)
             print(f"{type(strategy).__name__}: {result.answer}; {result.ledger}")
             cost += result.ledger.reported.cost or 0
-    print(f"reported by the model, and so by the backend: ${cost:f}")
     return cost
 
 
+def main() -> None:
+    """Ask as often as is said; print what all of it cost."""
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 1
+    cost = sum(asyncio.run(ask_all()) for _ in range(rounds))
+    print(f"reported by the model, and so by the backend: ${cost:f}")
+
+
 if __name__ == "__main__":
-    asyncio.run(main())
+    # Most backends of traces take nothing else; for a collector, set OTEL_METRICS_EXPORTER=otlp.
+    os.environ.setdefault("OTEL_METRICS_EXPORTER", "none")
+    os.environ.setdefault("OTEL_LOGS_EXPORTER", "none")
+    telemetry.configure(service_name="thinktwice-example")
+    main()
+    telemetry.flush(30)  # a backend under load may take longer than the 5 seconds that exit gives

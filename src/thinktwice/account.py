@@ -216,6 +216,7 @@ class Account:
             overrun=overrun,
             apart=getattr(self.apart(()), kind),
             owner=self,
+            quota=None if self.shared is None else self.shared.name,
         )
 
     def ended_by(self) -> Limit | None:

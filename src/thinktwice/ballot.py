@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from thinktwice.errors import UsageError
+from thinktwice.grouping import Grouping
 from thinktwice.stop.tally import Tally
 
 if TYPE_CHECKING:
@@ -97,11 +98,10 @@ class Ballot(Generic[T]):
         if not 0 < max_weight < math.inf or (max_weight != 1.0 and not weighted):
             raise UsageError("max_weight", max_weight, "give a positive number, with weighted=True")
         self.n = n
-        self._equivalent = equivalent
+        self._grouping = Grouping(equivalent)
         self._weighted = weighted
         self._max_weight = max_weight
         self._piles: list[_Pile[T]] = []
-        self._ordinals: dict[Hashable, int] = {}
         self._history: list[int] = []
         self._best: float | None = None
         self._passed = 0
@@ -194,21 +194,10 @@ class Ballot(Generic[T]):
     def _place(self, sample: Sample[T]) -> int:
         if sample.answer is None or sample.error is not None:
             return -1
-        if self._equivalent is None:
-            ordinal = self._ordinals.setdefault(sample.answer, len(self._piles))
-        else:
-            ordinal = self._matching(sample.answer, self._equivalent)
+        ordinal = self._grouping.place(sample.answer)
         if ordinal == len(self._piles):
             self._piles.append(_Pile(sample.answer))
         return ordinal
-
-    def _matching(self, answer: Hashable, same: Callable[[Hashable, Hashable], bool]) -> int:
-        known = (i for i, pile in enumerate(self._piles) if same(pile.answer, answer))
-        try:
-            return next(known, len(self._piles))
-        except Exception as error:
-            remedy = f"it raised {type(error).__name__}: return whether two answers are the same"
-            raise UsageError("equivalent", same, remedy) from error
 
     def _check(self, weight: float) -> None:
         if not self._weighted and weight != 1.0:
@@ -242,8 +231,15 @@ class LaunchOrder(Generic[T]):
         return [self._waiting[index] for index in sorted(self._waiting)]
 
 
+def _length_of(sample: Sample[object]) -> float:
+    return math.inf if sample.text is None else len(sample.text)
+
+
 def heaviest(
-    groups: Iterable[Group[T]], weights: Mapping[int, float] | None = None
+    groups: Iterable[Group[T]],
+    weights: Mapping[int, float] | None = None,
+    *,
+    length: Callable[[Sample[T]], float] = _length_of,
 ) -> Group[T] | None:
     """The winning group: the largest weight, and at a tie score, then brevity, then launch order.
 
@@ -251,6 +247,7 @@ def heaviest(
         groups: The groups of a ballot.
         weights: Weight of each sample by its index, in place of those it was counted with; a
             sample that is missing weighs nothing.
+        length: Characters of a sample's text.
 
     Returns:
         The winner; None if there are no groups.
@@ -262,8 +259,7 @@ def heaviest(
         if weights is not None:
             weight = math.fsum(weights.get(sample.index, 0.0) for sample in group.samples)
         score = -math.inf if group.score is None else group.score
-        length = math.inf if first.text is None else len(first.text)
-        return weight, score, -length, -first.index
+        return weight, score, -length(first), -first.index
 
     return max(groups, key=rank, default=None)
 

@@ -16,6 +16,7 @@ from thinktwice.limiter.passage import Passage
 from thinktwice.sample import Completion, Usage, sound
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import TracebackType
 
     from thinktwice.account import Lease
@@ -152,9 +153,23 @@ class Booking:
         """Keep what is asked, for its span: a text, or messages. Only where that is captured."""
         self._leaf.ask(prompt)
 
-    def hear(self, reply: str | None, finish_reason: str | None = None) -> None:
+    def hear(self, reply: object, finish_reason: str | None = None) -> None:
         """Keep what was answered, likewise."""
         self._leaf.hear(reply, finish_reason)
+
+    def tell(
+        self,
+        finish_reasons: Sequence[str | None] = (),
+        *,
+        response_id: str | None = None,
+        choices: int = 1,
+    ) -> None:
+        """Keep what the provider said of its response, for its span; see `Leaf.tell`."""
+        self._leaf.tell(finish_reasons, response_id=response_id, choices=choices)
+
+    def sent(self) -> None:
+        """Nothing holds it up any more: its span begins."""
+        self._leaf.begin()
 
     def withdraw(self) -> None:
         """It is no model call after all: it was not sent, or a run inside it books its own."""

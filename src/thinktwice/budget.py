@@ -137,6 +137,7 @@ class Limit:
         apart: What was set apart: for parts of a workflow that were under way, or for a call that
             selects among the samples.
         owner: Whose cap it is; see `Ledger.bound_by`.
+        quota: Name of the quota whose cap it is; None of any other budget.
     """
 
     kind: Kind
@@ -146,6 +147,7 @@ class Limit:
     overrun: Decimal | float = 0
     apart: Decimal | float = 0
     owner: object = field(default=None, repr=False, compare=False)
+    quota: str | None = field(default=None, repr=False)
 
     def __str__(self) -> str:
         """One line."""
@@ -156,7 +158,8 @@ class Limit:
         spent = f"{_plain(self.spent)} spent{held}{apart}{over}"
         allowed = _plain(self.allowed)
         unit = _UNIT[self.kind]
-        return f"budget of {allowed} {unit[0] if allowed == '1' else unit[1]} used up ({spent})"
+        whose = "budget" if self.quota is None else f"quota {self.quota!r}"
+        return f"{whose} of {allowed} {unit[0] if allowed == '1' else unit[1]} used up ({spent})"
 
     def as_it_ended(self) -> Limit:
         """With what was spent once all calls that were in flight then had ended."""
@@ -169,7 +172,7 @@ class Limit:
 
     def __reduce__(self) -> tuple[Callable[..., Limit], tuple[object, ...]]:
         """Pickle without the owner, which is bound to a process."""
-        return _limit, (self.kind, *(getattr(self, each) for each in _AMOUNTS))
+        return _limit, (self.kind, self.quota, *(getattr(self, each) for each in _AMOUNTS))
 
 
 @runtime_checkable
@@ -207,8 +210,8 @@ _UNIT: Final[Mapping[Kind, tuple[str, str]]] = {
 }
 
 
-def _limit(kind: Kind, *amounts: Decimal | float) -> Limit:
-    return Limit(**dict(zip(_AMOUNTS, amounts, strict=True)), kind=kind)
+def _limit(kind: Kind, quota: str | None, *amounts: Decimal | float) -> Limit:
+    return Limit(**dict(zip(_AMOUNTS, amounts, strict=True)), kind=kind, quota=quota)
 
 
 def _plain(amount: Decimal | float) -> str:

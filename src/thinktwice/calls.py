@@ -105,7 +105,9 @@ async def _sent(
         text = _text(completion)
         usage = estimate_usage(source.read(prompt), text, completion.model or source.model)
     if booking.captures:
-        booking.hear(_text(completion), completion.finish_reason)
+        reply = completion.value if completion.text is None else completion.text
+        booking.hear(reply, completion.finish_reason)
+    booking.tell([completion.finish_reason], response_id=completion.response_id)
     booking.settle(
         usage=usage,
         model=completion.model,

@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
+from thinktwice.booking import current_booking
 from thinktwice.errors import BudgetExceeded, RunError
 
 if TYPE_CHECKING:
@@ -97,6 +98,7 @@ class Choices(Generic[P, T]):
             if len(completions) == 1 and not source.history.single:  # else it has been said
                 source.history.single = True
                 self._warn(IGNORED)
+            _tell(source, completions, n)
             return completions
         return [await source.complete(joint.prompt, joint.options)]
 
@@ -104,6 +106,13 @@ class Choices(Generic[P, T]):
         """Nobody can take a seat in it any more."""
         if joint in self._open:
             self._open.remove(joint)
+
+
+def _tell(source: Source[P, T], completions: Sequence[Completion[T]], n: int) -> None:
+    """Have the span of the request say how many choices it asked for, and how each ended."""
+    booking = current_booking() if source.leaf else None  # else its calls are booked further in
+    if booking is not None:
+        booking.tell([each.finish_reason for each in completions], choices=n)
 
 
 class Joint(Generic[P, T]):

@@ -98,6 +98,7 @@ class Poll(Generic[T]):
         self._wanted = warmup
         self._ballot: Ballot[T] = Ballot(n, equivalent=equivalent, weighted=True)
         self._confidences: dict[int, float] = {}
+        self._asked: set[int] = set()
         self._warmup: list[Sample[T]] = []
         self._answers = 0
         self._bar: Bar | None = None
@@ -109,9 +110,7 @@ class Poll(Generic[T]):
         Raises:
             UsageError: The confidence function raised, or returned what is no confidence.
         """
-        confidence = self._confidence_of(sample)
-        if confidence is not None:
-            self._confidences[sample.index] = confidence
+        self.confidence_of(sample)
         self._tally = None
         if self._bar is not None:
             self._cast(sample, self._bar)
@@ -159,8 +158,20 @@ class Poll(Generic[T]):
         score = self._confidences.get(sample.index)
         self._ballot.add(sample, weight=bar.weight(score), score=score)
 
-    def _confidence_of(self, sample: Sample[object]) -> float | None:
-        """Of a sample that votes; None where it is not known, or is no finite number."""
+    def confidence_of(self, sample: Sample[object]) -> float | None:
+        """Of a sample, asked once; None where it abstains, or the confidence is not known.
+
+        Raises:
+            UsageError: As in `add`.
+        """
+        if sample.index not in self._asked:
+            self._asked.add(sample.index)
+            confidence = self._read(sample)
+            if confidence is not None:
+                self._confidences[sample.index] = confidence
+        return self._confidences.get(sample.index)
+
+    def _read(self, sample: Sample[object]) -> float | None:
         if sample.answer is None:
             return None
         try:

@@ -164,6 +164,8 @@ class Drawing(Judging[P, T]):
                 telemetry.describe_sample(
                     on, sample, total, group=self._count(sample), arrival=len(self.samples) - 1
                 )
+            if self.weigh is not None and sample.answer is not None:
+                telemetry.describe_weight(on, self.weighed(sample))
         return sample
 
     async def _completed(
@@ -211,7 +213,11 @@ class Drawing(Judging[P, T]):
 
     def _attributes(self, request: Request[P, T], index: int) -> dict[str, str | int]:
         """Of the span of a sample."""
-        attributes: dict[str, str | int] = {telemetry.RUN_ID: self.id, telemetry.INDEX: index}
+        attributes: dict[str, str | int] = {
+            telemetry.WORKFLOW: self._setting.strategy,
+            telemetry.RUN_ID: self.id,
+            telemetry.INDEX: index,
+        }
         if len(self._sources) > 1:
             attributes[telemetry.SAMPLER] = request.source.name
         if request.variant is not None:

@@ -7,10 +7,17 @@ are the hard ones. A random share that is drawn in full whatever it answers is f
 from __future__ import annotations
 
 import random
+from contextvars import ContextVar
 from typing import Final
 
-_random: Final = random.Random()
+EXPLORED: Final = (
+    "all samples were drawn, whatever they answered, to see what stopping early changes: "
+    "observe(explore=) has a share of the votes do so"
+)
+
+_random: Final = random.SystemRandom()  # workers that were forked do not choose alike
 _share = 0.0
+_never: Final = ContextVar("thinktwice_never_explores", default=False)
 
 
 def explore(share: float) -> None:
@@ -23,6 +30,11 @@ def explore(share: float) -> None:
     _share = share
 
 
+def never() -> None:
+    """Choose no vote that begins in the current context."""
+    _never.set(True)
+
+
 def chosen() -> bool:
     """Whether the vote that begins is one of them."""
-    return _share > 0 and _random.random() < _share
+    return _share > 0 and not _never.get() and _random.random() < _share

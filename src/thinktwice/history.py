@@ -42,6 +42,7 @@ class Latencies:
         """Know nothing yet."""
         self._lock = threading.Lock()
         self._recent: deque[float] = deque(maxlen=_WINDOW)
+        self._median: float | None = None  # until the next call has finished
         self._finished = 0
         self._credit = 1.0 - WARM * SHARE  # the first one when it is warm
         self._hedges = 0
@@ -51,6 +52,7 @@ class Latencies:
         """A call has finished after so many seconds, queue time not included."""
         with self._lock:
             self._recent.append(seconds)
+            self._median = None
             self._finished += 1
             self._credit = min(MOST, self._credit + SHARE)
 
@@ -65,7 +67,9 @@ class Latencies:
         with self._lock:
             if self._finished < WARM:
                 return None
-            return max(FLOOR, PATIENCE * statistics.median(self._recent))
+            if self._median is None:
+                self._median = statistics.median(self._recent)
+            return max(FLOOR, PATIENCE * self._median)
 
     def take_hedge(self, now: float, *, long: bool) -> bool:
         """Take the right to one extra call, if 5 % of the finished calls leave one.

@@ -12,7 +12,7 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator
+    from collections.abc import Callable, Generator, Iterator, Mapping
     from contextlib import AbstractContextManager
 
     from opentelemetry.trace import Span
@@ -25,7 +25,9 @@ _SUPPRESSED: Final[str | None] = getattr(otel, "_SUPPRESS_INSTRUMENTATION_KEY", 
 """What `opentelemetry.instrumentation.utils.suppress_instrumentation` sets; all of them heed it."""
 _BEFORE: Final = otel.create_key("thinktwice_suppressed_before")
 
-_VENDORS: Final = ("openinference.instrumentation.", "opentelemetry.instrumentation.")
+_VENDORS: Final = tuple(
+    f"{vendor}.instrumentation." for vendor in ("openinference", "openlit", "opentelemetry")
+)
 # Packages of theirs that open a span for each model call.
 _OF_MODELS: Final = frozenset(
     {
@@ -34,7 +36,17 @@ _OF_MODELS: Final = frozenset(
         *("openai_v2", "replicate", "sagemaker", "together", "vertexai", "watsonx", "writer"),
     }
 )
-
+# Clients that Logfire and Datadog patch without an instrumentor, and what they leave there.
+_LOGFIRE: Final = "_is_instrumented_by_logfire"
+_OF_LOGFIRE: Final = {
+    "anthropic": ("Anthropic", "AsyncAnthropic"),
+    "openai": ("OpenAI", "AsyncOpenAI"),
+}
+_DATADOG: Final = ("_datadog_patch", "__datadog_patch")
+_OF_DATADOG: Final = (
+    *("anthropic", "google.genai", "langchain_core", "litellm", "llama_index.core", "openai"),
+    "vertexai",
+)
 
 node: ContextVar[Node | None] = ContextVar("thinktwice_node", default=None)
 """What a framework with a tree of its own opens inside each sample and verdict, so that the calls
@@ -52,7 +64,40 @@ def instrumented() -> bool:
 
     Looks at what is imported already, and imports nothing.
     """
-    return next(_switched_on(), None) is not None
+    return next(_switched_on(), None) is not None or _patched()
+
+
+def _patched() -> bool:
+    """Whether a client is patched by a party that has no instrumentor for it."""
+    return (
+        "langfuse.openai" in sys.modules  # it patches as it is imported
+        or ("logfire" in sys.modules and _by_logfire())
+        or ("ddtrace" in sys.modules and _by_datadog())
+    )
+
+
+def _by_logfire() -> bool:
+    return any(
+        _said_of(_imported(package).get(client)).get(_LOGFIRE)
+        for package, clients in _OF_LOGFIRE.items()
+        for client in clients
+    )
+
+
+def _by_datadog() -> bool:
+    """Its own spans go to its own tracer: it counts where ours go there, too."""
+    return type(trace.get_tracer_provider()).__module__.startswith("ddtrace.") and any(
+        _imported(package).get(mark) for package in _OF_DATADOG for mark in _DATADOG
+    )
+
+
+def _imported(package: str) -> Mapping[str, object]:
+    return _said_of(sys.modules.get(package))
+
+
+def _said_of(anything: object) -> Mapping[str, object]:
+    """What is set on it itself: to ask for more could import or compute something."""
+    return getattr(anything, "__dict__", {})
 
 
 def _switched_on() -> Iterator[type[Any]]:

@@ -16,6 +16,7 @@ from thinktwice.nursery import recalled
 from thinktwice.sample import NO_USAGE, Verdict
 from thinktwice.scope import entered
 from thinktwice.state import State
+from thinktwice.tool_runs import verdict_by
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,7 +40,8 @@ class Judging(State[P, T]):
         self, source: Source[X, Y], prompt: X, role: Role, options: Options
     ) -> Completion[Y]:
         scope = self._scope(role, None)
-        span = self.recorder.span(f"thinktwice.{role}", "CHAIN", {})
+        attributes = {telemetry.WORKFLOW: self._setting.strategy, telemetry.ROLE: role}
+        span = self.recorder.span(f"thinktwice.{role}", "CHAIN", attributes)
         with entered(scope), span as on, noded(scope):
             status: Status = "error"
             try:
@@ -57,13 +59,18 @@ class Judging(State[P, T]):
     ) -> Verdict:
         scope = self._scope(getattr(verifier, "role", "verify"), sample.index, share)
         started = now()
-        attributes = {telemetry.VERIFIER: verifier.name, telemetry.INDEX: sample.index}
+        attributes = {
+            telemetry.EVALUATION_NAME: verifier.name,
+            telemetry.VERIFIER: verifier.name,
+            telemetry.INDEX: sample.index,
+            telemetry.ROLE: scope.role,
+        }
         name = f"thinktwice.verify {verifier.name}"
         span = self.recorder.span(name, "EVALUATOR", attributes)
         with entered(scope), span as on, noded(scope):
             error = None
             try:
-                verdict = _checked(await verifier(sample, prompt=prompt))
+                verdict = _checked(await verdict_by(verifier, sample, prompt=prompt))
             except asyncio.CancelledError as cancelled:
                 if recalled():
                     total = self._end(scope, "cancelled", cancelled)
@@ -82,8 +89,8 @@ class Judging(State[P, T]):
                 self._note_tool(verdict, sample.index, error, now() - started)
             verdict = replace(verdict, verifier=verifier.name, sample=sample.index)
             self.verdicts[sample.index] = verdict
-            telemetry.describe_verdict(on, verdict, total)
-            self.recorder.tell_verdict(verdict)
+            telemetry.describe_verdict(on, verdict, total, error)
+            self.recorder.tell_verdict(verdict, error)
         await self.report.of_verdict(self, verdict)
         return verdict
 

@@ -41,7 +41,15 @@ class Shared(Protocol):
     """Counts what others spend as well, in this process and elsewhere; made by `Quota`.
 
     A ticket is what it gives for a hold: whatever it finds it by.
+
+    Attributes:
+        name: Of the quota.
     """
+
+    @property
+    def name(self) -> str:
+        """Of the quota."""
+        ...
 
     def totals(self) -> tuple[Sums, Sums]:
         """What was spent, and what is held."""
@@ -75,9 +83,15 @@ class Shared(Protocol):
 
 @dataclass
 class Slot:
-    """The place of an entry, which an abandoned call fills anew when it ends after all."""
+    """The place of an entry, which an abandoned call fills anew when it ends after all.
+
+    Attributes:
+        entry: The call, as far as it is known.
+        late: It has ended after all.
+    """
 
     entry: Entry
+    late: bool = False
 
 
 @dataclass(frozen=True)
@@ -164,10 +178,11 @@ class Lease:
             return entry
 
     def settle_late(self, entry: Entry) -> None:
-        """Replace the estimate of an abandoned call by what it turned out to cost."""
+        """Replace the estimate of an abandoned call by what it turned out to cost, once."""
         with self._account.lock:
-            if self._slot is None or self._slot.entry.status != "abandoned":
+            if self._slot is None or self._slot.late or self._slot.entry.status != "abandoned":
                 return
+            self._slot.late = True
             before, self._slot.entry = self._slot.entry, replace(entry, status="abandoned")
             for account, hold in self._pairs():
                 account.charge(*self._spending(hold, before, billed=True), sign=-1)

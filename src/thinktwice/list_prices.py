@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from thinktwice.errors import UsageError
+from thinktwice.saved_prices import current_snapshot
 
 if TYPE_CHECKING:
     from genai_prices.data_snapshot import DataSnapshot
@@ -57,12 +58,18 @@ _PROVIDERS = {
 """Names that telemetry and frameworks use where the price list has another."""
 
 
+_TIERED_BY = ("service_tier", "processing", "speed")
+"""What the list tells prices of one model apart by; "batch" is a way of processing there."""
+
+
 class GenaiPrices:
     """List prices of hosted models, from the `genai-prices` package and without network access.
 
-    Covers tiers by length of the input, prices that changed on a date or change by the hour, and
-    fees per request. It does not know your discounts: put `PriceTable` before it. The package is
-    imported at the first price, which takes about half a second: `load` does it ahead of time.
+    Covers tiers by length of the input, prices that changed on a date or change by the hour, fees
+    per request, and what service tiers cost (`Usage.tier`), as far as the list has them; where it
+    does not, the standard price counts. It does not know your discounts: put `PriceTable` before
+    it. The package is imported at the first price, which takes about half a second: `load` does it
+    ahead of time.
     """
 
     def __init__(self) -> None:
@@ -74,7 +81,7 @@ class GenaiPrices:
         if importlib.util.find_spec("genai_prices") is None:
             raise UsageError("prices", "GenaiPrices()", f"run `{INSTALL}` first")
         self._snapshot: DataSnapshot | None = None
-        self._models: dict[tuple[str, str | None], ModelInfo | None] = {}
+        self._models: dict[tuple[str, str | None], _Found | None] = {}
         self._rates: dict[int, _Rates] = {}
 
     def __repr__(self) -> str:
@@ -94,23 +101,26 @@ class GenaiPrices:
         tokens = billed(usage)
         if tokens is None or model is None:
             return None
-        found = self._model(self._current(), model, provider)
+        found = self._find(self._current(), model, provider)
         if found is None:
             return None
-        rates = self._rates_of(found)
+        rates = self._rates_of(found[1], usage.tier)
         if not rates.known:  # nothing is listed: either there is nothing to pay, or nobody knows
-            return ZERO if found.id.endswith(":free") else None
+            return ZERO if found[1].id.endswith(":free") else None
         return rates.of(tokens, usage.reasoning_tokens or 0)
 
-    def _current(self) -> DataSnapshot:
-        from genai_prices.data_snapshot import get_snapshot
+    def name(self, model: str, provider: str | None) -> tuple[str, str] | None:
+        """The provider and the model whose price counts, as the list has them; None for none."""
+        found = self._find(self._current(), model, provider)
+        return None if found is None else (found[0], found[1].id)
 
-        snapshot = get_snapshot()
+    def _current(self) -> DataSnapshot:
+        snapshot = current_snapshot()
         if snapshot is not self._snapshot:  # the user's updater may replace it at any time
             self._models, self._rates, self._snapshot = {}, {}, snapshot
         return snapshot
 
-    def _model(self, prices: DataSnapshot, model: str, provider: str | None) -> ModelInfo | None:
+    def _find(self, prices: DataSnapshot, model: str, provider: str | None) -> _Found | None:
         """Look the model up; looking is slow (about 0.1 ms), so misses are kept as well."""
         asked = (model, provider)
         if asked in self._models:
@@ -118,13 +128,16 @@ class GenaiPrices:
         known = None if provider is None else _PROVIDERS.get(provider.lower(), provider)
         name = model.removeprefix("models/")
         try:
-            found = prices.find_provider_model(name, None, known, None)[1]
+            server, info = prices.find_provider_model(name, None, known, None)
+            found = self._models[asked] = server.id, info
         except LookupError:
-            found = None
-        self._models[asked] = found
+            found = self._models[asked] = None
         return found
 
-    def _rates_of(self, model: ModelInfo) -> _Rates:
+    def _rates_of(self, model: ModelInfo, tier: str | None) -> _Rates:
+        if tier is not None and getattr(model, "price_variants", None):
+            context: dict[str, str] = dict.fromkeys(_TIERED_BY, tier)
+            return _Rates.within(model.get_prices(datetime.now(UTC), context))
         prices = model.prices
         current = model.get_prices(datetime.now(UTC)) if isinstance(prices, list) else prices
         rates = self._rates.get(id(current))  # the snapshot keeps it alive, so ids stay unique
@@ -133,6 +146,7 @@ class GenaiPrices:
         return rates
 
 
+_Found: TypeAlias = "tuple[str, ModelInfo]"
 _Rate: TypeAlias = "Decimal | TieredPrices | None"
 
 
@@ -190,3 +204,13 @@ class _Rates(NamedTuple):
 def _tier(rate: TieredPrices, size: int) -> Decimal:
     passed = [tier.price for tier in rate.tiers if size > tier.start]
     return passed[-1] if passed else rate.base
+
+
+def listed_tiers() -> frozenset[str]:
+    """The service tiers that any model of the list has a price of."""
+    if importlib.util.find_spec("genai_prices") is None:
+        return frozenset()
+    models = (model for each in current_snapshot().providers for model in each.models)
+    variants = (each for model in models for each in getattr(model, "price_variants", None) or ())
+    named = {each.when[key] for each in variants for key in _TIERED_BY if key in each.when}
+    return frozenset(named) - {"default"}

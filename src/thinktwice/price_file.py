@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Final, cast
 
 from thinktwice.errors import UsageError
-from thinktwice.pricing import Price, PriceTable, list_prices
+from thinktwice.list_prices import ZERO, listed_tiers
+from thinktwice.pricing import Price, PriceTable, list_prices, spellings
 from thinktwice.sample import Usage
 
 _RATES: Final = ("input", "output", "cache_read", "cache_write")
@@ -42,12 +44,13 @@ class PriceFile:
     ```
 
     A model with neither a price nor a discount is at its list price, which the extra `prices`
-    brings. Amounts are numbers or, so that nothing is rounded, texts.
+    brings. A tier that is not in the file costs what the list says, and where that says nothing,
+    as much as the standard one. Amounts are numbers or, so that nothing is rounded, texts.
 
     Attributes:
         path: The file.
         currency: That its prices are in. What it returns is in USD.
-        tier: The service tier whose prices these are.
+        tier: The service tier of calls whose response names none.
     """
 
     def __init__(self, path: str | Path, *, tier: str | None = None) -> None:
@@ -55,19 +58,27 @@ class PriceFile:
 
         Args:
             path: The file.
-            tier: The service tier that calls are made in, one of those in the file; its factor
-                holds for list prices as well. None for the standard one.
+            tier: The service tier that calls are made in, where their response does not say it
+                (`Usage.tier`): one of those in the file, whose factor holds for list prices as
+                well, or one that the list has. None for the standard one.
 
         Raises:
             UsageError: It cannot be read, or something in it makes no sense; names what.
         """
         self.path = Path(path)
         content = _Content(self.path)
+        try:
+            content.read()
+        except UsageError as error:
+            where = f"{self.path}: {error.parameter}"
+            raise UsageError(where, error.value, error.remedy) from None
         self.currency = content.currency
         self.tier = tier
-        self._prices = PriceTable(content.prices())
-        self._discounts = content.factors("discounts", most=_ONE)
-        self._factor = _ONE if tier is None else _factor(content.factors("tiers"), tier)
+        self._prices = PriceTable(content.prices)
+        self._discounts = content.discounts
+        self._factors = content.tiers
+        if tier is not None and tier not in self._factors:
+            check_tier(tier, self._factors)
 
     def __repr__(self) -> str:
         """The constructor."""
@@ -76,10 +87,15 @@ class PriceFile:
 
     def price(self, usage: Usage, *, model: str | None, provider: str | None) -> Decimal | None:
         """USD of one call; None where neither the file nor the list knows it."""
-        found = self._prices.price(usage, model=model, provider=provider)
+        tier = usage.tier or self.tier
+        factor = None if tier is None else self._factors.get(tier)
+        asked = tier if factor is None else None
+        if asked != usage.tier:
+            usage = replace(usage, tier=asked)
+        found = self._own(usage, model, provider)
         if found is None:
             found = self._discounted(usage, model, provider)
-        return None if found is None else found * self._factor
+        return found if found is None or factor is None else found * factor
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -94,21 +110,38 @@ class PriceFile:
             provider: Who serves it.
         """
         nothing = Usage(input_tokens=0, output_tokens=0, source="provider")
-        if self._prices.price(nothing, model=model, provider=provider) is not None:
+        if self._own(nothing, model, provider) is not None:
             return None
         return self._off(model, provider)
 
-    def _off(self, model: str | None, provider: str | None) -> Decimal:
-        names = (f"{provider}/{model}", str(model), f"{provider}/*", "*")
-        found = (self._discounts[name] for name in names if name in self._discounts)
-        return next(found, Decimal(0))
+    def _own(self, usage: Usage, model: str | None, provider: str | None) -> Decimal | None:
+        """The price of the file, under the name of the provider that was heard or the list's."""
+        found = self._prices.price(usage, model=model, provider=provider)
+        if found is None and model is not None and (listed := _listed(model, provider)) is not None:
+            found = self._prices.price(usage, model=model, provider=listed[0])
+        return found
+
+    def _off(self, model: str, provider: str | None) -> Decimal:
+        """The discount of the narrowest name, of those that were heard and those of the list."""
+        named = [(provider, each) for each in spellings(model)]
+        if (listed := _listed(model, provider)) is not None:
+            named.append(listed)
+        names = [name for server, each in named for name in (f"{server}/{each}", each)]
+        names += [*(f"{server}/*" for server, _ in named), "*"]
+        return next((self._discounts[name] for name in names if name in self._discounts), ZERO)
 
     def _discounted(self, usage: Usage, model: str | None, provider: str | None) -> Decimal | None:
         listed = list_prices()
-        found = None
-        if listed is not None:
-            found = listed.price(usage, model=model, provider=provider)
+        if listed is None or model is None:
+            return None
+        found = listed.price(usage, model=model, provider=provider)
         return None if found is None else found * (_ONE - self._off(model, provider))
+
+
+def _listed(model: str, provider: str | None) -> tuple[str, str] | None:
+    """Provider and model, as the list prices have them."""
+    listed = list_prices()
+    return None if listed is None else listed.name(model, provider)
 
 
 class _Content:
@@ -123,11 +156,26 @@ class _Content:
             raise UsageError("path", str(path), remedy) from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise UsageError("path", str(path), f"it is no TOML: {error}") from None
+
+    def read(self) -> None:
+        """Look at all of it.
+
+        Raises:
+            UsageError: Something in it makes no sense.
+        """
         for name in self._fields.keys() - _KNOWN:
             raise UsageError(
                 name, self._fields[name], f"a price file has {', '.join(sorted(_KNOWN))}"
             )
         self.currency, self._usd = self._read_currency()
+        table = self._table("models")
+        self.prices = {name: self._price(name, given) for name, given in table.items()}
+        self.discounts = self._factors("discounts", most=_ONE)
+        self.tiers = self._factors("tiers")
+        for name in self.prices:
+            _check_star(f"models.{name}", name)
+        for name in self.discounts.keys() - {"*"}:
+            _check_star(f"discounts.{name}", name)
 
     def _read_currency(self) -> tuple[str, Decimal]:
         currency = self._fields.get("currency", "USD")
@@ -140,10 +188,6 @@ class _Content:
         if worth == 0:
             raise UsageError("usd", worth, "give an amount above 0")
         return currency, worth
-
-    def prices(self) -> dict[str, Price]:
-        """Price by name, in USD."""
-        return {name: self._price(name, given) for name, given in self._table("models").items()}
 
     def _price(self, name: str, given: object) -> Price:
         where = f"models.{name}"
@@ -162,7 +206,7 @@ class _Content:
         amounts = {each: _number(f"{where}.{each}", rates[each]) * self._usd for each in rates}
         return Price(**amounts)
 
-    def factors(self, name: str, *, most: Decimal | None = None) -> dict[str, Decimal]:
+    def _factors(self, name: str, *, most: Decimal | None = None) -> dict[str, Decimal]:
         """Numbers by name."""
         read = {each: _number(f"{name}.{each}", at) for each, at in self._table(name).items()}
         for each, factor in read.items():
@@ -177,11 +221,27 @@ class _Content:
         return cast("Mapping[str, object]", table)
 
 
-def _factor(tiers: Mapping[str, Decimal], tier: str) -> Decimal:
-    if tier not in tiers:
-        known = ", ".join(sorted(tiers)) or "none"
-        raise UsageError("tier", tier, f"the file has under [tiers]: {known}")
-    return tiers[tier]
+def _check_star(where: str, name: str) -> None:
+    """A pattern that would match nothing must not pass for one that does."""
+    if "*" in name and (name.count("*") > 1 or not name.endswith("/*") or name == "/*"):
+        remedy = "a star stands for all models of a provider: write it as 'openai/*'"
+        raise UsageError(where, name, remedy)
+
+
+def check_tier(tier: str, own: Mapping[str, Decimal]) -> None:
+    """Check that somebody knows what a tier costs.
+
+    Args:
+        tier: The tier.
+        own: Those of a file.
+
+    Raises:
+        UsageError: Nobody does.
+    """
+    known = sorted({*own, *listed_tiers()})
+    if tier not in known:
+        remedy = f"known are {', '.join(known) or 'none'}: put it under [tiers] of a price file"
+        raise UsageError("tier", tier, remedy)
 
 
 def _number(name: str, given: object) -> Decimal:

@@ -10,20 +10,25 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from thinktwice.errors import ThinktwiceWarning, UsageError
 from thinktwice.list_prices import INSTALL, MILLION, ZERO, GenaiPrices, billed
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from thinktwice.protocols import PriceSource
     from thinktwice.sample import Usage
 
 __all__ = ["Amount", "GenaiPrices", "Price", "PriceTable", "default_prices"]
+
+_DATE: Final = re.compile(r"[-@]\d{4}-?\d{2}-?\d{2}$")
 
 Amount: TypeAlias = Decimal | str | int | float
 """Money as the caller writes it; a float is read as it prints, so 0.1 is a tenth."""
@@ -98,8 +103,10 @@ class Price:
 class PriceTable:
     """Prices by name: of `"provider/model"`, of `"model"`, or of all models of `"provider/*"`.
 
-    The first of these that is there counts. Names are compared as they are, so that a dated or a
-    fine-tuned model never takes another's price unseen.
+    The first of these that is there counts. A dated model takes the price of the name without its
+    date, unless it has one of its own: providers answer under dated names for what was asked for
+    under the plain one. Else names are compared as they are, so that a fine-tuned model never takes
+    another's price unseen.
 
     Attributes:
         prices: The prices, copied.
@@ -129,13 +136,11 @@ class PriceTable:
 
     def _find(self, model: str | None, provider: str | None) -> Price | None:
         prices = self.prices
-        if model is not None:
-            if provider is not None and (price := prices.get(f"{provider}/{model}")) is not None:
+        for name in () if model is None else spellings(model):
+            if provider is not None and (price := prices.get(f"{provider}/{name}")) is not None:
                 return price
-            if (price := prices.get(model)) is not None:
+            if (price := prices.get(name)) is not None:
                 return price
-            if model.startswith("models/"):
-                return self._find(model.removeprefix("models/"), provider)
         return None if provider is None else prices.get(f"{provider}/*")
 
 
@@ -203,6 +208,12 @@ def _warn_once() -> None:
         ThinktwiceWarning,
         stacklevel=2,
     )
+
+
+def spellings(model: str) -> Iterable[str]:
+    """Names that prices of a model may stand under, narrowest first."""
+    bare = model.removeprefix("models/")
+    return dict.fromkeys((model, bare, _DATE.sub("", bare)))
 
 
 def _decimal(name: str, amount: Amount) -> Decimal:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, Literal, TypeVar, get_args
 
 from thinktwice.errors import TypeOf, UsageError
@@ -44,6 +44,8 @@ class Usage:
         cache_write_tokens: The part of the input written to it.
         reasoning_tokens: The part of the output spent on hidden reasoning.
         source: Who counted: the provider, an estimate of ours, or nobody.
+        tier: The service tier that the call was made in, such as "priority", if the provider says
+            another than its standard one. It matters to prices alone: no part of equality.
     """
 
     input_tokens: int | None = None
@@ -52,6 +54,7 @@ class Usage:
     cache_write_tokens: int | None = None
     reasoning_tokens: int | None = None
     source: UsageSource = "missing"
+    tier: str | None = field(default=None, compare=False)
 
     def __add__(self, other: Usage) -> Usage:
         """The sum, count by count; its source is the less trusted of the two."""
@@ -62,6 +65,7 @@ class Usage:
             cache_write_tokens=_plus(self.cache_write_tokens, other.cache_write_tokens),
             reasoning_tokens=_plus(self.reasoning_tokens, other.reasoning_tokens),
             source=min(self.source, other.source, key=_TRUST.__getitem__),
+            tier=self.tier if self.tier == other.tier else None,
         )
 
     @property
@@ -85,6 +89,7 @@ class Completion(Generic[T_co]):
         model: Name of the model that answered, for prices and spans.
         provider: Who serves the model ("openai", "local", ...), for prices and spans.
         finish_reason: "stop", "length", "content_filter", "tool_calls", as the provider says.
+        response_id: The provider's name for the response, for spans.
         logprobs: Natural-log probability of each sampled token, in order.
         top_logprobs: Those of the most probable tokens at each position, the sampled one among
             them or not; as many as the provider was asked for.
@@ -98,6 +103,7 @@ class Completion(Generic[T_co]):
     model: str | None = None
     provider: str | None = None
     finish_reason: str | None = None
+    response_id: str | None = None
     logprobs: tuple[float, ...] | None = None
     top_logprobs: tuple[tuple[float, ...], ...] | None = None
     cached: bool = False
@@ -226,9 +232,17 @@ _FINISHES = {
 }
 
 
+_STANDARD = frozenset({"", "auto", "default", "on_demand", "standard"})
+
+
 def finish_meaning(reason: str | None) -> str | None:
     """Why generation ended, in one spelling for all providers where it cut the reply short."""
     return None if reason is None else _FINISHES.get(reason.lower(), reason)
+
+
+def tier_meaning(tier: object) -> str | None:
+    """The service tier that a response names; None for the standard one, whatever its word."""
+    return tier.lower() if isinstance(tier, str) and tier.lower() not in _STANDARD else None
 
 
 def sound(usage: object) -> Usage:
@@ -254,5 +268,4 @@ def sound(usage: object) -> Usage:
 
 def known_counts(usage: Usage) -> Mapping[str, int]:
     """The token counts that are known, by name."""
-    counts = {f.name: getattr(usage, f.name) for f in fields(usage) if f.name in _COUNTS}
-    return {name: count for name, count in counts.items() if count is not None}
+    return {name: count for name in _COUNTS if (count := getattr(usage, name)) is not None}

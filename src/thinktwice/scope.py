@@ -225,6 +225,7 @@ class Scope:
         if self.gone:  # on behalf of a thread, as above
             booking.withdraw()
             raise RunError(_GONE)
+        booking.sent()
 
     async def _exchanged(self, lease: Lease | None, need: Need) -> Lease:
         """Another lease in the place of the one held for the first call, which ends either way."""
@@ -291,6 +292,7 @@ class Scope:
             self, lease, role=self.role, model=model, provider=provider, leaf=leaf, size=0
         )
         booking.begun = True
+        booking.sent()
         self._bookings.append(booking)
         if limit is not None and self.on_overrun is not None:
             self.on_overrun(limit)

@@ -129,9 +129,7 @@ class Session:
         self._prices = outer.prices if outer and prices is None else default_prices(prices)
         self._limiters = tuple(limiter)
         self._recorder = telemetry.Recorder()
-        self._span = telemetry.Lasting(
-            self._recorder, f"invoke_agent {name}", self.id, emitted=emitted
-        )
+        self._span = telemetry.Lasting(self._recorder, name, self.id, emitted=emitted)
         self._lock = threading.Lock()
         self._inside = 0
         self._left = now()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -201,25 +202,28 @@ def _check(
 async def _executed(run: Run[P, T], strategy: Strategy, on_exhausted: OnExhausted) -> Result[T]:
     attributes = telemetry.strategy_attributes(strategy.name, run.id, strategy.draws)
     name = f"invoke_workflow {strategy.name}"
-    with run.recorder.span(name, "CHAIN", attributes) as on:
+    counting = run.recorder.counting(strategy.name, run.ledger)
+    with run.recorder.span(name, "CHAIN", attributes) as on, counting:
         run.recorder.say_prompt(on, run.prompt)
         try:
             outcome = await _outcome(run, strategy)
         except BaseException as error:
+            if isinstance(error, asyncio.CancelledError):  # it did not fail
+                on.set_attribute(telemetry.STATUS, "cancelled")
             partial = _result(run, Outcome(winner=None), failed=True)
             attach(error, partial)
             report(partial)  # type: ignore[arg-type] - a list of results of anything
             raise
         finally:
             run.ledger.close()
-            telemetry.describe_run(
-                on, run.ledger, run.samples, run.launched, exhaustive=run.exhaustive
+            telemetry.describe_run(on, run.ledger, run.samples, run.launched)
+            telemetry.describe_drawing(
+                on, exhaustive=run.exhaustive, explored=run.explored, selection=run.selection
             )
         result = _result(run, outcome, raising=on_exhausted == "raise")
         telemetry.describe_result(on, result)
         run.recorder.say_answer(on, result.value)
         await run.tell_decided(result)
-        run.recorder.count_run(strategy.name, result.ledger)
         report(result)  # type: ignore[arg-type] - a list of results of anything
         if outcome.winner is None:
             _raise_if_nothing(run, result)

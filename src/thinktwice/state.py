@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from thinktwice import exploring, telemetry
 from thinktwice.answers import awaited_key
 from thinktwice.errors import BudgetExceeded, TypeOf, UsageError
+from thinktwice.grouping import Grouping
 from thinktwice.ledger import Ledger
 from thinktwice.progress import Report
 from thinktwice.scope import Scope, current_scope
@@ -83,6 +84,11 @@ class State(Generic[P, T]):
         report: Tells whoever watches.
         max_concurrency: Calls in flight at most.
         exhaustive: All samples are drawn, whatever they answer; None where nobody knows.
+        explored: They are since the run was chosen for that, and would not have been.
+        selection: How the answer follows from the samples, where numbers of them say so: "votes",
+            or what `BestOfN` weighs by.
+        grouping: Which answers are the same one.
+        weigh: What a sample's vote weighs, or what that follows from; None if all weigh the same.
     """
 
     def __init__(
@@ -109,6 +115,11 @@ class State(Generic[P, T]):
         self._next = 0
         self._outermost = outer is None
         self.exhaustive: bool | None = None
+        self.explored = False
+        self.selection: str | None = None
+        self.grouping = Grouping()
+        self.weigh: Callable[[Sample[T]], float | None] | None = None
+        self._weights: dict[int, float | None] = {}
         self.exhausted: Limit | None = None
         self.cut_inside: Limit | None = None
         self.warnings: list[str] = []
@@ -121,7 +132,6 @@ class State(Generic[P, T]):
         self._sources = sources
         self._setting = setting
         self._key = awaited_key(setting.key)
-        self._ordinals: dict[Hashable, int] = {}
         self.tally: list[int] = []
         self._checks: Counter[tuple[Role, int | None]] = Counter()
         self.report = Report(setting.progress, setting.strategy)
@@ -143,14 +153,30 @@ class State(Generic[P, T]):
             if aloud:
                 self.aloud.append(message)
 
-    def explores(self, *, anyway: bool = False) -> bool:
-        """Whether to draw all samples, whatever they answer; remembered for the span of the run.
+    def explores(self, calls: int | None) -> bool:
+        """Whether to draw all samples though the rule might end the run before.
+
+        Never inside another run, nor inside a budget that others spend from, nor where a cap on
+        calls does not leave as many.
 
         Args:
-            anyway: The strategy does.
+            calls: That this takes; None if nobody knows.
         """
-        self.exhaustive = anyway or (self._outermost and exploring.chosen())
-        return self.exhaustive
+        left = self.ledger.remaining.get("calls")
+        short = left is not None and (calls is None or left < calls)
+        shared = not self._outermost or self.ledger.parent is not None
+        self.explored = not (short or shared) and exploring.chosen()
+        if self.explored:
+            self.warn(exploring.EXPLORED)
+        return self.explored
+
+    def weighed(self, sample: Sample[T]) -> float | None:
+        """What `weigh` says of a sample, which is asked once."""
+        if self.weigh is None:
+            return 1.0
+        if sample.index not in self._weights:
+            self._weights[sample.index] = self.weigh(sample)
+        return self._weights[sample.index]
 
     async def tell_decided(self, result: Result[T]) -> None:
         """Tell whoever watches that the run is over."""
@@ -162,7 +188,7 @@ class State(Generic[P, T]):
         """Ordinal of the answer among those seen; -1 abstains."""
         if sample.answer is None:
             return -1
-        return self._ordinals.setdefault(sample.answer, len(self._ordinals))
+        return self.grouping.place(sample.answer)
 
     def _count(self, sample: Sample[T]) -> int:
         """Take a sample into the tally."""

@@ -13,7 +13,7 @@ import pytest
 from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExportResult
 
 from tests.backends.servers import Bill, MLflow, Phoenix, mlflow_server, phoenix_server, settled
 from thinktwice.phoenix import write_prices
@@ -21,7 +21,9 @@ from thinktwice.price_file import PriceFile
 from thinktwice.rates import quote
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Sequence
+
+    from opentelemetry.sdk.trace import ReadableSpan
 
     from thinktwice import Result
 
@@ -35,7 +37,14 @@ cache_write = "1.5625"
 [models."arithmetic-lm"]
 input = "0.10"
 output = "0.40"
+
+[models."fake-1"]
+input = "1"
+output = "10"
+cache_read = "0.1"
+cache_write = "1.25"
 """
+PATIENCE = 90  # seconds, for a backend under load to take a batch
 NOTICED = 6  # seconds: Phoenix looks for new prices every 5
 
 
@@ -52,7 +61,7 @@ def phoenix(tmp_path_factory, price_file) -> Generator[Phoenix]:
     """A running one that has our prices."""
     with phoenix_server(tmp_path_factory.mktemp("phoenix")) as server:
         done = write_prices(server.url, [quote(name, price_file) for name in price_file.models])
-        assert [each.done for each in done] == ["created", "created"]
+        assert {each.done for each in done} == {"created"}
         time.sleep(NOTICED)
         yield server
 
@@ -70,6 +79,20 @@ def backend(request) -> Phoenix | MLflow:
     return request.getfixturevalue(request.param)
 
 
+class Counting(OTLPSpanExporter):
+    """Counts what it sends, all of which must arrive."""
+
+    count = 0
+    failed = False
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Send them."""
+        sent = super().export(spans)
+        self.count += len(spans)
+        self.failed |= sent is not SpanExportResult.SUCCESS
+        return sent
+
+
 @dataclass
 class Project:
     """The spans of a few requests, in a backend.
@@ -78,11 +101,18 @@ class Project:
         backend: The backend.
         name: Of the project there.
         results: What came of the requests.
+        spans: How many were sent.
     """
 
     backend: Phoenix | MLflow
     name: str
     results: list[Result[object]] = field(default_factory=list)
+    spans: int = 0
+
+    @property
+    def endpoint(self) -> str:
+        """Where spans are sent."""
+        return f"{self.backend.url}/v1/traces"
 
     @property
     def tokens(self) -> int:
@@ -99,8 +129,8 @@ class Project:
     def bill(self, *, cost: float | None, tokens: int | None = None, traces: int = 1) -> Bill:
         """What the backend makes of it, when that is this or time is up."""
         wanted = Bill(self.tokens if tokens is None else tokens, cost, traces)
-        found = settled(lambda: self.backend.read(self.name), wanted)
-        assert found is not None, "it has no such project"
+        found = settled(lambda: self.backend.read(self.name, self.spans), wanted)
+        assert found is not None, f"it has not got {self.spans} spans of such a project"
         return found
 
     def agrees(self, *, traces: int = 1) -> None:
@@ -115,14 +145,17 @@ class Project:
     def sent(self, provider: TracerProvider | None = None) -> Generator[None]:
         """Send the spans of a block, through a provider or one that is set for it."""
         made = TracerProvider() if provider is None else provider
-        endpoint = f"{self.backend.url}/v1/traces"
-        exporter = OTLPSpanExporter(endpoint, headers=dict(self.backend.headers(self.name)))
+        headers = dict(self.backend.headers(self.name))
+        exporter = Counting(self.endpoint, headers=headers, timeout=PATIENCE)
         batches = BatchSpanProcessor(exporter)
         made.add_span_processor(batches)
-        with patch.object(trace, "_TRACER_PROVIDER", made):
-            yield
-        assert batches.force_flush()
-        batches.shutdown()
+        try:
+            with patch.object(trace, "_TRACER_PROVIDER", made):
+                yield
+        finally:
+            batches.shutdown()  # sends what there is
+        assert not exporter.failed
+        self.spans += exporter.count
 
 
 @pytest.fixture

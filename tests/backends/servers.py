@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import socket
-import subprocess
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.error import URLError
-from urllib.request import ProxyHandler, Request, build_opener
 
 import pytest
 
+from tests.backends.running import ask, program_of, running
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
+    from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
-STARTING = 180  # seconds: each imports hundreds of modules, and makes a database
-SETTLING = 30  # seconds: both work through what they receive in the background
-_opener = build_opener(ProxyHandler({}))
+SETTLING = 60  # seconds: both work through what they receive in the background
 
 
 @dataclass(frozen=True)
@@ -39,15 +32,6 @@ class Bill:
     tokens: int
     cost: float | None
     traces: int
-
-
-def ask(url: str, body: object | None = None) -> Any:
-    """Get, or post JSON; reads JSON."""
-    data = None if body is None else json.dumps(body).encode()
-    request = Request(url, data, {"content-type": "application/json"})  # noqa: S310 - ours
-    with _opener.open(request, timeout=20) as reply:
-        text = reply.read()
-    return json.loads(text) if text[:1] in (b"{", b"[") else text
 
 
 @dataclass
@@ -71,17 +55,17 @@ class Phoenix:
         assert "errors" not in reply, reply
         return reply["data"]
 
-    def read(self, project: str) -> Bill | None:
-        """What it makes of a project, if it has heard of it."""
+    def read(self, project: str, spans: int) -> Bill | None:
+        """What it makes of a project, if it has so many of its spans."""
         found = self.query(
             """query($name: String!) { getProjectByName(name: $name) {
-              traceCount tokenCountTotal costSummary { total { cost } }
+              recordCount traceCount tokenCountTotal costSummary { total { cost } }
             } }""",
             name=project,
         )["getProjectByName"]
-        if found is None:
+        if found is None or found["recordCount"] < spans:
             return None
-        cost = found["costSummary"]["total"]["cost"]
+        cost = found["costSummary"]["total"]["cost"] or None  # 0 where it has no price at all
         return Bill(int(found["tokenCountTotal"]), cost, found["traceCount"])
 
     def page(self, project: str) -> str:
@@ -127,8 +111,8 @@ class MLflow:
         )
         return found.get("traces", [])
 
-    def read(self, project: str) -> Bill | None:
-        """What it makes of an experiment, if it has traces."""
+    def read(self, project: str, spans: int) -> Bill | None:
+        """What it makes of an experiment, if it has traces; it reads all spans as they come."""
         said = [each.get("trace_metadata", {}) for each in self.traces(project)]
         if not said:
             return None
@@ -166,17 +150,18 @@ def _close(bill: Bill, expected: Bill) -> bool:
 def phoenix_server(folder: Path) -> Generator[Phoenix]:
     """Start Phoenix with its data in a folder; skips where it is not installed."""
     program = program_of("phoenix", "phoenix")
-    port, other = free_ports(2)
-    settings = {
-        "PHOENIX_WORKING_DIR": str(folder),
-        "PHOENIX_HOST": "127.0.0.1",
-        "PHOENIX_PORT": str(port),
-        "PHOENIX_GRPC_PORT": str(other),
-        "PHOENIX_TELEMETRY_ENABLED": "false",
-        "PHOENIX_ALLOW_EXTERNAL_RESOURCES": "false",
-    }
-    url = f"http://127.0.0.1:{port}"
-    with running([program, "serve"], settings, folder, f"{url}/healthz"):
+
+    def settings(port: int, other: int) -> Mapping[str, str]:
+        return {
+            "PHOENIX_WORKING_DIR": str(folder),
+            "PHOENIX_HOST": "127.0.0.1",
+            "PHOENIX_PORT": str(port),
+            "PHOENIX_GRPC_PORT": str(other),
+            "PHOENIX_TELEMETRY_ENABLED": "false",
+            "PHOENIX_ALLOW_EXTERNAL_RESOURCES": "false",
+        }
+
+    with running(lambda *_: [program, "serve"], settings, folder, "/healthz") as url:
         yield Phoenix(url)
 
 
@@ -184,72 +169,12 @@ def phoenix_server(folder: Path) -> Generator[Phoenix]:
 def mlflow_server(folder: Path) -> Generator[MLflow]:
     """Start MLflow with its data in a folder; skips where it is not installed."""
     program = program_of("mlflow", "mlflow")
-    (port,) = free_ports(1)
+
+    def command(port: int, _: int) -> list[str]:
+        begun = [program, "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+        begun += ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db"]
+        return [*begun, "--default-artifact-root", str(folder / "artifacts")]
+
     settings = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
-    command = [program, "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    command += ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db"]
-    command += ["--default-artifact-root", str(folder / "artifacts")]
-    url = f"http://127.0.0.1:{port}"
-    with running(command, settings, folder, f"{url}/health"):
+    with running(command, lambda *_: settings, folder, "/health") as url:
         yield MLflow(url)
-
-
-def program_of(backend: str, name: str) -> str:
-    """A program in the environment of a backend."""
-    program = ROOT / f".venv-backend-{backend}" / "bin" / name
-    if not program.is_file():
-        pytest.skip(f"{backend} is not installed: make test-backends installs it")
-    return str(program)
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on."""
-    sockets = [socket.socket() for _ in range(count)]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
-
-
-@contextmanager
-def running(
-    command: list[str], settings: Mapping[str, str], folder: Path, health: str
-) -> Generator[None]:
-    """A server and its children, from when it answers to the end of the block."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
-    log = folder / "server.log"
-    with log.open("wb") as out:
-        process = subprocess.Popen(  # noqa: S603 - out of our own environments
-            command,
-            env={**kept, **settings},
-            cwd=folder,
-            stdout=out,
-            stderr=out,
-            start_new_session=True,
-        )
-        try:
-            _wait(process, health, log)
-            yield
-        finally:
-            os.killpg(process.pid, signal.SIGTERM)
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-
-
-def _wait(process: subprocess.Popen[bytes], health: str, log: Path) -> None:
-    end = time.monotonic() + STARTING
-    while time.monotonic() < end:
-        if process.poll() is not None:
-            break
-        try:
-            ask(health)
-        except (URLError, ConnectionError, TimeoutError):
-            time.sleep(0.25)
-        else:
-            return
-    pytest.fail(f"it does not answer at {health}:\n{log.read_text()[-3000:]}")

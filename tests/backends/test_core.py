@@ -132,23 +132,19 @@ async def test_whatever_becomes_of_a_call(project, price_file):
 async def test_a_model_without_a_price(project, price_file):
     """Its tokens count, and its cost is left out, as the ledger leaves it out."""
     with project.sent():
-        for model in ("acme-1", "acme-nobody-prices"):
+        for model in ("acme-nobody-prices", "acme-1"):  # costs are worked out in this order
             ask = Asking(lambda model=model: said(model=model), model)
             project.results.append(
                 await solve("q", sampler=ask, strategy=Vote(1), prices=price_file)
             )
-    assert project.results[1].ledger.total.cost is None
+    assert project.results[0].ledger.total.cost is None
     project.agrees(traces=2)
 
 
 async def test_a_model_that_the_sampler_does_not_name(project, price_file):
-    """Phoenix goes by the model that was asked for: without one it counts tokens alone."""
+    """Phoenix goes by the model that was asked for: it is the one that answered."""
     with project.sent():
         project.results.append(
             await solve("q", sampler=lambda prompt: said(), strategy=Vote(1), prices=price_file)
         )
-    if project.backend.name == "mlflow":
-        project.agrees()
-        return
-    bill = project.bill(cost=None)
-    assert (bill.tokens, bill.cost) == (project.tokens, None)
+    project.agrees()

@@ -50,7 +50,7 @@ async def test_prices_hold_for_spans_that_come_later(phoenix, command, tmp_path)
     path = tmp_path / "prices.toml"
     path.write_text(OWN.format(output=8))
     before = await sent(phoenix, "prices: before", PriceFile(path))
-    assert not before.bill(cost=0).cost
+    assert before.bill(cost=None).cost is None
 
     for output, done in ((8, "created"), (6, "updated")):
         path.write_text(OWN.format(output=output))

@@ -89,12 +89,14 @@ def ingest(folder: Path, rate: int, seconds: float) -> None:
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     trace.set_tracer_provider(TracerProvider())
     observer = observe(folder / "spans.db")
+    before = time.process_time()
     reached = emit(rate, seconds)
     observer.close()
     samples = int(rate * seconds / N) * N
+    cpu = (time.process_time() - before) / samples * 1e6
     print(f"spans alone: {rate} samples a second asked for, {reached:.0f} reached, {seconds:g} s")
     print(f"  written {observer.written:,}, dropped {observer.dropped:,}")
-    print(f"  bytes a sample {size(observer.path) / samples:.0f}")
+    print(f"  bytes a sample {size(observer.path) / samples:.0f}, CPU a sample {cpu:.0f} us")
     asyncio.run(load(rate, 1))
     _, bare = asyncio.run(load(rate, min(seconds, 10)))
     observer = observe(folder / "load.db")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 from unittest.mock import patch
@@ -16,6 +16,7 @@ from opentelemetry.sdk._logs.export import SimpleLogRecordProcessor
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
+from tests.contracts.walking import started
 from tests.unit.verifiers.code.fakes import Here
 from thinktwice import (
     BestOfN,
@@ -69,6 +70,9 @@ class Trace:
     """What a run left behind."""
 
     ledger: Ledger | None = None
+    ledgers: list[Ledger] = field(default_factory=list)
+    error: BaseException | None = None
+    open: list[str] = field(default_factory=list)
     spans: list[ReadableSpan] = field(default_factory=list)
     logs: list[ReadableLogRecord] = field(default_factory=list)
     metrics: list[Metric] = field(default_factory=list)
@@ -274,7 +278,10 @@ def collected(trace: Trace) -> Generator[None]:
         stack.enter_context(patch.object(metrics, "get_meter_provider", lambda: meters))
         stack.enter_context(patch.object(_logs, "get_logger_provider", lambda: loggers))
         trace.spans = stack.enter_context(captured_spans())
+        watch = started()
+        before = set(watch.open)
         yield
+        trace.open = [name for span, name in watch.open.items() if span not in before]
     data = reader.get_metrics_data()
     trace.logs = list(logs.get_finished_logs())
     resources = data.resource_metrics if data else ()
@@ -285,13 +292,16 @@ def collected(trace: Trace) -> Generator[None]:
     loggers.shutdown()
 
 
-def traced(name: str) -> Trace:
-    """Run a scenario."""
+def traced(scenario: Callable[[], Coroutine[object, object, object]]) -> Trace:
+    """Run a scenario, whatever it raises."""
     trace = Trace()
-    with collected(trace), suppress(KeyError), collect() as results:
-        ended = run_virtual(SCENARIOS[name]())
-        trace.ledger = ended.ledger  # type: ignore[attr-defined]
-    if trace.ledger is None:  # it raised
-        (result,) = results
-        trace.ledger = result.ledger
+    with collected(trace), collect() as results:
+        try:
+            ended = run_virtual(scenario())
+            trace.ledger = ended.ledger if hasattr(ended, "ledger") else ended  # type: ignore[assignment]
+        except BaseException as error:  # noqa: BLE001 - of which there are some among them
+            trace.error = error
+    trace.ledgers = [result.ledger for result in results]
+    if trace.ledger is None:
+        trace.ledger = trace.ledgers[-1]
     return trace

@@ -15,22 +15,22 @@ import pytest
 
 pytest.importorskip("arithmetic_lm")
 proto = pytest.importorskip("opentelemetry.proto.collector.trace.v1.trace_service_pb2")
+measured = pytest.importorskip("opentelemetry.proto.collector.metrics.v1.metrics_service_pb2")
 pytestmark = pytest.mark.slow
 EXAMPLE = Path(__file__).parents[2] / "examples" / "observability" / "send.py"
 
 
 @pytest.fixture
 def collector():
-    """Takes OTLP: its address, and the requests that came."""
-    bodies: list[tuple[str, object]] = []
+    """Takes OTLP: its address, and the requests that came, with their path and project."""
+    bodies: list[tuple[str, str, bytes]] = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
             if self.headers["content-encoding"] == "gzip":
                 body = gzip.decompress(body)
-            request = proto.ExportTraceServiceRequest.FromString(body)
-            bodies.append((self.headers["x-project-name"], request))
+            bodies.append((self.path, self.headers["x-project-name"], body))
             self.send_response(200)
             self.end_headers()
 
@@ -51,25 +51,27 @@ def attributes(of):
     return {each.key: each.value.double_value or each.value.string_value for each in of.attributes}
 
 
-def test_the_example(collector):
-    """A trace for each request; the leaves add up to the cost."""
-    url, bodies = collector
+def sent_to(url, *arguments, **settings):
+    """Runs the example; gives the cost that it prints."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
-    settings = {
-        "OTEL_EXPORTER_OTLP_ENDPOINT": url,
-        "OTEL_EXPORTER_OTLP_HEADERS": "x-project-name=mine",
-    }
     done = subprocess.run(  # noqa: S603 - our own example
-        [sys.executable, str(EXAMPLE)],
-        env={**kept, **settings},
+        [sys.executable, str(EXAMPLE), *arguments],
+        env={**kept, "OTEL_EXPORTER_OTLP_ENDPOINT": url, **settings},
         capture_output=True,
         text=True,
         timeout=50,
         check=True,
     )
-    cost = float(re.findall(r"\$([\d.]+)$", done.stdout.strip())[0])
-    assert {project for project, _ in bodies} == {"mine"}
-    resources = [each for _, body in bodies for each in body.resource_spans]
+    return float(re.findall(r"\$([\d.]+)$", done.stdout.strip())[0])
+
+
+def test_the_example(collector):
+    """A trace for each request; the leaves add up to the cost, and nothing but traces is sent."""
+    url, bodies = collector
+    cost = sent_to(url, OTEL_EXPORTER_OTLP_HEADERS="x-project-name=mine")
+    assert {(path, project) for path, project, _ in bodies} == {("/v1/traces", "mine")}
+    requests = [proto.ExportTraceServiceRequest.FromString(body) for _, _, body in bodies]
+    resources = [each for request in requests for each in request.resource_spans]
     assert attributes(resources[0].resource)["service.name"] == "thinktwice-example"
     spans = [span for each in resources for scope in each.scope_spans for span in scope.spans]
     assert len({span.trace_id for span in spans}) == 6
@@ -78,3 +80,23 @@ def test_the_example(collector):
     assert sum(attributes(leaf).get("gen_ai.usage.cost", 0) for leaf in leaves) == pytest.approx(
         cost
     )
+
+
+def test_a_collector_gets_metrics_too(collector):
+    """Where that is said; the counter has the cost of all rounds."""
+    url, bodies = collector
+    cost = sent_to(url, "2", OTEL_METRICS_EXPORTER="otlp")
+    sent = [
+        metric
+        for path, _, body in bodies
+        if path == "/v1/metrics"
+        for resource in measured.ExportMetricsServiceRequest.FromString(body).resource_metrics
+        for scope in resource.scope_metrics
+        for metric in scope.metrics
+    ]
+    points = [
+        point for each in sent if each.name == "thinktwice.cost" for point in each.sum.data_points
+    ]
+    assert sum(point.as_double for point in points) == pytest.approx(cost)
+    runs = [each for each in sent if each.name == "thinktwice.strategy.cost"]
+    assert sum(point.count for each in runs for point in each.histogram.data_points) == 12

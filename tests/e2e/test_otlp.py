@@ -1,132 +1,32 @@
-"""An application without OpenTelemetry, and a backend on loopback: up, down, slow, refusing."""
+"""An application without OpenTelemetry, and a backend on loopback: what arrives there, and when."""
 
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
-import threading
-import time
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from importlib.metadata import version
 
 import pytest
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
 )
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-APPLICATION = """
-import sys, time
-from thinktwice import BestOfN, Price, solve_sync, telemetry
-from thinktwice.testing import ScriptedSampler
-from thinktwice.verifiers import Judge
+from tests.otlp import KEY, PASSWORD, answering, listening, ran, silent, trickling
 
-settings = {settings}
-telemetry.configure(**settings)
-telemetry.configure(**settings)
-judge = ScriptedSampler(['{{"reason": "r", "score": 7}}'])
-best = BestOfN(3, verifier=Judge(judge, rubric="good"))
-prices = {{"fake-model": Price("1", "2")}}
-started = time.perf_counter()
-result = solve_sync("q", sampler=ScriptedSampler(["a"]), strategy=best, prices=prices)
-print(result.value, result.ledger.total.calls, time.perf_counter() - started)
-{more}
-"""
-
-as_it_exports_now = pytest.mark.skipif(
-    tuple(map(int, version("opentelemetry-sdk").split(".")[:2])) < (1, 45),
-    reason="earlier exporters log their troubles in other words",
-)
-
-
-@dataclass
-class Backend:
-    """What it got, and how it answers."""
-
-    status: int = 200
-    seconds: float = 0.0
-    url: str = ""
-    requests: list[tuple[str, dict[str, str], bytes]] = field(default_factory=list)
-
-    def of(self, path: str) -> list[bytes]:
-        return [body for each, _, body in self.requests if each == path]
-
-
-@contextmanager
-def listening(backend: Backend):
-    """A server on a free port."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
-            backend.requests.append((self.path, dict(self.headers), body))
-            time.sleep(backend.seconds)
-            self.send_response(backend.status)
-            self.send_header("content-length", "0")
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    backend.url = f"http://127.0.0.1:{server.server_port}"
-    try:
-        yield backend
-    finally:
-        server.shutdown()
-        server.server_close()
-
-
-def ran(settings: dict[str, object] | None = None, more: str = "", **environment: str):
-    """The application, as a process of its own, and how long it took."""
-    inherited = {name: value for name, value in os.environ.items() if "OTEL" not in name}
-    started = time.monotonic()
-    done = subprocess.run(  # noqa: S603 - our own code
-        [sys.executable, "-c", APPLICATION.format(settings=settings or {}, more=more)],
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=50,
-        env={**inherited, **environment},
-    )
-    assert done.returncode == 0, done.stderr
-    value, calls, _ = done.stdout.split()[:3]
-    assert (value, calls) == ("a", "6")
-    return done, time.monotonic() - started
-
-
-def spans_of(backend: Backend):
-    """Service names, and spans."""
-    requests = [ExportTraceServiceRequest.FromString(body) for body in backend.of("/v1/traces")]
-    resources = [resource for request in requests for resource in request.resource_spans]
-    services = {
-        each.value.string_value
-        for resource in resources
-        for each in resource.resource.attributes
-        if each.key == "service.name"
-    }
-    spans = [s for resource in resources for scope in resource.scope_spans for s in scope.spans]
-    return services, spans
+forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 
 
 def test_all_arrives_at_exit_by_the_standard_variables():
     """Traces, metrics and log events, under the service's name, with the headers."""
-    with listening(Backend()) as backend:
-        done, _ = ran(
+    with listening() as backend:
+        ended = ran(
+            {},
             OTEL_EXPORTER_OTLP_ENDPOINT=backend.url,
             OTEL_EXPORTER_OTLP_HEADERS="x-key=1",
             OTEL_SERVICE_NAME="shop",
         )
-    assert done.stderr == ""
-    services, spans = spans_of(backend)
-    assert services == {"shop"}
+    assert ended.complained == ""
+    assert backend.services() == {"shop"}
+    spans = backend.spans()
     assert sorted({span.name for span in spans}) == [
         "chat fake-model",
         "invoke_workflow BestOfN",
@@ -145,7 +45,6 @@ def test_all_arrives_at_exit_by_the_standard_variables():
     assert {record.span_id for record in records} == verified
 
 
-@as_it_exports_now
 def test_arguments_go_over_the_variables():
     """And signals that are not asked for, or are switched off, are not sent."""
     settings = {
@@ -154,88 +53,187 @@ def test_arguments_go_over_the_variables():
         "signals": ["traces", "logs"],
         "dialects": ["draft"],
     }
-    with listening(Backend()) as backend:
-        given = {**settings, "endpoint": f"{backend.url}/"}
+    with listening() as backend:
         ran(
-            given,
+            {**settings, "endpoint": f"{backend.url}/"},
             OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:9",
+            OTEL_EXPORTER_OTLP_HEADERS="x-key=1,x-tenant=t",
             OTEL_SERVICE_NAME="shop",
             OTEL_LOGS_EXPORTER="none",
         )
-    services, spans = spans_of(backend)
-    assert services == {"mine"}
+    assert backend.services() == {"mine"}
     assert {path for path, _, _ in backend.requests} == {"/v1/traces"}
-    assert all(headers["x-key"] == "2" for _, headers, _ in backend.requests)
-    written = {each.key for span in spans for each in span.attributes}
+    for _, headers, _ in backend.requests:
+        assert (headers["x-key"], headers["x-tenant"]) == ("2", "t")
+    written = {each.key for span in backend.spans() for each in span.attributes}
     assert "gen_ai.usage.cost.amount" in written
     assert "gen_ai.usage.cost" not in written
 
 
 def test_other_settings_later_are_refused():
-    """A process has one of each provider."""
-    more = """
-from thinktwice import UsageError
-try:
-    telemetry.configure(service_name="another")
-except UsageError as error:
-    print(error)
+    """A process has one of each provider; the error shows no key."""
+    more = f"""
+for other in ({{"service_name": "another"}}, {{"headers": {{"x-key": "{KEY}"}}}}):
+    try:
+        telemetry.configure(**{{**settings, **other}})
+    except UsageError as error:
+        print(error)
 """
-    with listening(Backend()) as backend:
-        done, _ = ran({"endpoint": backend.url}, more)
-    assert "it is configured with other settings already" in done.stdout
+    with listening() as backend:
+        ended = ran({"endpoint": backend.url_with_password}, more)
+    name, headers = ended.said.splitlines()
+    assert name.startswith("service_name=a str: it was configured with another one before")
+    assert headers.startswith("headers=a dict: it was configured with another one before")
+    assert KEY not in ended.said + ended.complained
 
 
-def one_warning(stderr: str) -> str:
+def one_warning(complained: str) -> str:
     """All that was said: a warning, and the line of code that Python shows below it."""
-    lines = [line for line in stderr.splitlines() if not line.startswith(" ")]
-    assert len(lines) == 1, stderr
-    assert "takes no telemetry: what cannot be sent is lost" in lines[0]
+    lines = [line for line in complained.splitlines() if not line.startswith(" ")]
+    assert len(lines) == 1, complained
+    assert "does not take all telemetry: what cannot be sent is lost" in lines[0]
+    assert KEY not in complained
+    assert PASSWORD not in complained
     return lines[0]
 
 
-@pytest.mark.parametrize("status", [400, 401, 404])
-def test_a_backend_that_refuses_is_told_of_once(status):
-    """With its status; the application ends as ever."""
-    with listening(Backend(status=status)) as backend:
-        done, seconds = ran({"endpoint": backend.url})
-    assert str(status) in one_warning(done.stderr)
-    assert seconds < 15
+def test_a_backend_that_refuses_is_told_of_once():
+    """With its status; the application ends as ever, and no key is shown."""
+    with listening(answering(401)) as backend:
+        ended = ran({"endpoint": backend.url_with_password, "headers": {"x-key": KEY}})
+    assert "(HTTP 401)" in one_warning(ended.complained)
 
 
-@as_it_exports_now
 @pytest.mark.slow
-@pytest.mark.parametrize("backend", [Backend(seconds=60), Backend(status=503)], ids=["slow", "503"])
-def test_a_backend_that_hangs_holds_nobody(backend):
-    """Neither the run nor, for more than a moment, the exit."""
-    with listening(backend):
-        done, seconds = ran({"endpoint": backend.url}, OTEL_EXPORTER_OTLP_TIMEOUT="1")
-    one_warning(done.stderr)
-    assert float(done.stdout.split()[2]) < 5
-    assert seconds < 20
+@pytest.mark.parametrize("answer", [silent, trickling, None])
+def test_a_backend_that_hangs_holds_nobody(answer):
+    """Neither the run nor, for more than the five seconds, the exit; nor one that is down."""
+    with listening(answer) as backend:
+        endpoint = backend.url_with_password if answer else f"http://user:{PASSWORD}@127.0.0.1:9"
+        ended = ran({"endpoint": endpoint, "headers": {"x-key": KEY}})
+    said = one_warning(ended.complained)
+    assert ("(no answer)" if answer else "(Connection refused)") in said
+    assert ended.run < 5
+    assert ended.seconds < 50
 
 
-@as_it_exports_now
-@pytest.mark.slow
-def test_a_backend_that_is_down_holds_nobody():
-    """Likewise."""
-    done, seconds = ran({"endpoint": "http://127.0.0.1:9"}, OTEL_EXPORTER_OTLP_TIMEOUT="1")
-    one_warning(done.stderr)
-    assert seconds < 20
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
-def test_a_forked_process_sends_its_own():
-    """And waits for no thread of its parent's."""
+@forks
+def test_processes_that_are_forked_send_their_own():
+    """Once, by connections of their own; whether they end as a process, or as multiprocessing's."""
     more = """
-import os
-if os.fork():
-    assert os.wait()[1] == 0
-else:
-    solve_sync("q", sampler=ScriptedSampler(["a"], model="forked"), strategy=best, prices=prices)
+import multiprocessing
+assert telemetry.flush(40)  # the connection is open
+workers = []
+for index in range(3):
+    if not (worker := os.fork()):
+        for _ in range(2):
+            vote(f"forked-{index}")
+            assert telemetry.flush(40)
+        sys.exit(0)
+    workers.append(worker)
+vote("parent")
+assert telemetry.flush(40)
+assert [os.waitpid(each, 0)[1] for each in workers] == [0, 0, 0]
+process = multiprocessing.get_context("fork").Process(target=vote, args=("worker",))
+process.start()
+process.join()
+assert process.exitcode == 0
 """
-    with listening(Backend()) as backend:
-        ran({"endpoint": backend.url}, more)
-    _, spans = spans_of(backend)
-    names = [span.name for span in spans]
-    assert names.count("chat forked") == 3
-    assert names.count("invoke_workflow BestOfN") == 2
+    with listening() as backend:
+        ended = ran({"endpoint": backend.url}, more)
+    assert ended.complained == ""
+    names = [span.name for span in backend.spans()]
+    for index in range(3):
+        assert names.count(f"chat forked-{index}") == 2
+    assert names.count("chat parent") == names.count("chat worker") == 1
+    assert names.count("invoke_workflow BestOfN") == 1
+
+
+@forks
+@pytest.mark.parametrize(
+    ("end", "code"),
+    [
+        ("sys.exit(3)", 3),
+        ("telemetry.flush(); os._exit(0)", 0),
+        ("time.sleep(3); os.kill(os.getpid(), 9)", -9),
+        (
+            "import signal; signal.signal(15, lambda *_: sys.exit(15)); os.kill(os.getpid(), 15)",
+            15,
+        ),
+    ],
+)
+def test_what_is_finished_when_the_process_ends_is_there(end, code):
+    """While another run is under way; when killed, what is older than a batch waits."""
+    more = f"""
+import asyncio
+async def slow(prompt):
+    await asyncio.sleep(60)
+run = lambda: solve_sync("q", sampler=slow, strategy=Vote(2))
+threading.Thread(target=run, daemon=True).start()
+{end}
+"""
+    with listening() as backend:
+        ran({"endpoint": backend.url}, more, code=code, OTEL_BSP_SCHEDULE_DELAY="100")
+    names = [span.name for span in backend.spans()]
+    assert names.count("invoke_workflow BestOfN") == 1
+    assert "invoke_workflow Vote" not in names
+
+
+def test_providers_that_are_shut_down_early_are_let_be():
+    """By the application, before a run and before our flush at exit."""
+    more = """
+from opentelemetry import _logs, metrics, trace
+trace.get_tracer_provider().shutdown()
+metrics.get_meter_provider().shutdown()
+_logs.get_logger_provider().shutdown()
+print(vote("later"))
+"""
+    with listening() as backend:
+        ended = ran({"endpoint": backend.url}, more)
+    assert (ended.said, ended.complained) == ("a\n", "")
+    assert "chat fake-model" in {span.name for span in backend.spans()}
+
+
+def test_what_the_application_has_set_up_stays():
+    """The other signals are sent all the same, and it is told which these are."""
+    before = """
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+mine = TracerProvider()
+trace.set_tracer_provider(mine)
+"""
+    more = "print(trace.get_tracer_provider() is mine)"
+    with listening() as backend:
+        ended = ran({"endpoint": backend.url}, more, before=before)
+    assert ended.said == "True\n"
+    assert "its arguments hold for metrics, logs" in ended.complained
+    assert {path for path, _, _ in backend.requests} == {"/v1/metrics", "/v1/logs"}
+
+
+def test_it_can_be_called_by_many_threads():
+    """One of them sets it up."""
+    more = """
+threads = [threading.Thread(target=telemetry.configure, kwargs=settings) for _ in range(8)]
+for each in threads:
+    each.start()
+for each in threads:
+    each.join()
+print(sum(each.name == "thinktwice-flush" for each in threading.enumerate()))
+"""
+    with listening() as backend:
+        assert ran({"endpoint": backend.url}, more).said == "3\n"
+    assert len(backend.spans()) == 1 + 3 * 4
+
+
+def test_where_the_sdk_is_switched_off_nothing_is_sent():
+    """By the variable that is there for that."""
+    with listening() as backend:
+        ended = ran({"endpoint": backend.url}, OTEL_SDK_DISABLED="true")
+    assert not backend.requests
+    assert ended.complained == ""
+
+
+def test_a_provider_that_cannot_be_loaded_is_told_of_once():
+    """As with a word in the environment that nobody knows; runs are not traced."""
+    ended = ran(None, OTEL_PYTHON_TRACER_PROVIDER="nonsense")
+    assert ended.complained.count("tracing raised StopIteration") == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -168,6 +169,100 @@ def test_worker_processes(path, tmp_path, method):
     )
     assert done.returncode == 0, done.stderr
     assert requests(path) == 6
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork")
+def test_many_processes_that_were_forked(path):
+    """Eight of them, at once, into one file: to the last request."""
+    code = """
+    from concurrent.futures import ProcessPoolExecutor
+    from multiprocessing import get_context
+
+    def work(count):
+        asyncio.run(votes(count))
+
+    warnings.simplefilter("ignore")
+    with ProcessPoolExecutor(8, mp_context=get_context("fork")) as workers:
+        list(workers.map(work, [50] * 8))
+    """
+    ended(start(path, code))
+    assert requests(path) == 400
+
+
+def test_a_cancelled_request(path):
+    """It is whole, and told apart from one that was killed."""
+    code = """
+    async def main():
+        async def slow(prompt):
+            await asyncio.sleep(60)
+
+        task = asyncio.create_task(solve("q", sampler=slow, strategy=Vote(2)))
+        await asyncio.sleep(0.05)
+        task.cancel()
+        try:
+            await task
+        except asyncio.CancelledError:
+            print("cancelled")
+
+    asyncio.run(main())
+    """
+    assert ended(start(path, code)) == "cancelled\n"
+    found = read_costs(path)
+    assert (found.total.requests, found.unfinished) == (1, 0)
+    draws = found.total.draws
+    assert (draws.launched, draws.wasted, draws.saved) == (1, 1, 0)
+
+
+DISK = """
+    for _ in range(100):
+        asyncio.run(votes(3))
+    print(observer.flush(), observer.dropped)
+    {more}
+    print(observer.flush(), observer.dropped)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="this platform has no limit on the size of files")
+def test_a_file_that_may_not_grow(path):
+    """What does not fit waits, and is written when there is room; the runs go on."""
+    limit = "resource.setrlimit(resource.RLIMIT_FSIZE, ({}, resource.RLIM_INFINITY))"
+    code = f"""
+    import resource
+    warnings.simplefilter("ignore")
+    {limit.format(200_000)}
+    {DISK.format(more=limit.format("resource.RLIM_INFINITY"))}
+    """
+    assert ended(start(path, code)) == "False 0\nTrue 0\n"
+    assert requests(path) == 300
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of 400 kB."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    program = shutil.which("mount")
+    command = [program or "mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(place)]
+    if program is None or subprocess.run(command, capture_output=True, check=False).returncode:  # noqa: S603 - as written here
+        pytest.skip("mounting a small disk takes root")
+    yield place
+    subprocess.run([shutil.which("umount") or "umount", str(place)], check=True)  # noqa: S603
+
+
+def test_a_full_disk(small_disk):
+    """The runs go on, one line says it and one what was lost, and what is there can be read."""
+    path = small_disk / "spans.db"
+    process = start(path, DISK.format(more="observer.close()"))
+    out, err = process.communicate(timeout=50)
+    assert process.returncode == 0, err
+    assert out.startswith("False 0\n")
+    lost = int(out.split()[-1])
+    assert lost > 100
+    said = [line for line in err.splitlines() if "Warning" in line]
+    assert len(said) == 2
+    assert "(database or disk is full): spans wait for it" in said[0]
+    assert f"{lost} spans are lost to the store of costs {path}" in said[1]
+    assert 0 < read_costs(path).total.requests < 300
 
 
 def test_the_command(path):

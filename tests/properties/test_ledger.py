@@ -149,7 +149,7 @@ class Ledgers(RuleBasedStateMachine):
 
     @rule(share=st.floats(0, 1), data=st.data())
     def settle_late(self, share: float, data: st.DataObject):
-        """An abandoned call ends after all; no other entry is touched."""
+        """An abandoned call ends after all, once; no other entry is touched."""
         if not (ended := [held for held in self.leases if held.done and held.spent]):
             return
         held = data.draw(st.sampled_from(ended))
@@ -165,6 +165,7 @@ class Ledgers(RuleBasedStateMachine):
         )
         if held.abandoned:
             held.spent = {"calls": Decimal(1), "tokens": Decimal(used), "cost": Decimal(paid)}
+            held.abandoned = False
 
     @rule(data=st.data())
     def release(self, data: st.DataObject):

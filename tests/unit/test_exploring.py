@@ -6,7 +6,8 @@ import random
 
 import pytest
 
-from thinktwice import UsageError, Vote, exploring, solve
+from thinktwice import Budget, Price, UsageError, Vote, budget_scope, exploring, solve
+from thinktwice.shadow import Shadow
 from thinktwice.stop import AtMost, Lead
 from thinktwice.store import observe
 from thinktwice.testing import ScriptedSampler, captured_spans, run_virtual
@@ -61,17 +62,112 @@ def test_what_draws_all_anyway():
 
 
 @pytest.mark.parametrize(
-    "more",
-    [
-        {"weight": lambda sample: 0.5},
-        {"equivalent": lambda one, other: one == other},
-        {"prefer": "shortest"},
-    ],
+    "more", [{"weight": lambda sample: 0.5}, {"equivalent": lambda one, other: one == other}]
 )
-def test_what_cannot_be_replayed_is_left_alone(more):
-    """Its ordinals are not enough to count it again."""
+def test_weights_and_equivalence_change_nothing(more):
+    """Both are on the spans of the samples."""
     exploring.explore(1)
-    assert said(Vote(4, stop=Lead(1), **{"prefer": "cost"} | more)) is None
+    assert said(Vote(4, stop=Lead(1), prefer="cost", **more)) is True
+
+
+def test_the_shortest_first():
+    """Whoever wants the first answers would get a worse one."""
+    exploring.explore(1)
+    assert said(Vote(4, stop=AtMost(2), prefer="shortest")) is False
+
+
+def test_it_says_so():
+    """On its span, and in the warnings of the result; one that draws all anyway says neither."""
+    exploring.explore(1)
+    with captured_spans() as spans:
+        results = [
+            run_virtual(solve("q", sampler=ScriptedSampler(["a"]), strategy=Vote(4, stop=stop)))
+            for stop in (Lead(2), AtMost(4))
+        ]
+    runs = [span.attributes for span in spans if "thinktwice.exhaustive" in span.attributes]
+    assert [run.get("thinktwice.explored") for run in runs] == [True, None]
+    assert [exploring.EXPLORED in result.warnings for result in results] == [True, False]
+    assert results[0].stopped_by == AtMost(4)
+
+
+class TestBudgets:
+    """Exploring takes nothing that somebody needs."""
+
+    @pytest.fixture(autouse=True)
+    def always(self):
+        exploring.explore(1)
+
+    @pytest.mark.parametrize(("calls", "explores"), [(3, False), (4, True)])
+    def test_a_cap_on_calls(self, calls, explores):
+        """It needs room for all samples."""
+        vote = Vote(4, stop=Lead(1), prefer="cost")
+        assert (launched(vote, budget=Budget(calls=calls)) == 4) is explores
+
+    def test_calls_of_what_is_inside(self):
+        """Each sample takes those of a run."""
+        vote = Vote(2, stop=Lead(1), prefer="cost", of=Vote(2, stop=AtMost(2)))
+        assert launched(vote, budget=Budget(calls=3)) == 1
+        assert launched(vote, budget=Budget(calls=4)) == 2
+
+    def test_a_budget_that_others_spend_from(self):
+        """What it took would be missing there."""
+
+        async def workflow():
+            with budget_scope(Budget(calls=100)):
+                return await solve("q", sampler=ScriptedSampler(["a"]), strategy=vote)
+
+        vote = Vote(4, stop=Lead(1), prefer="cost")
+        assert run_virtual(workflow()).launched == 1
+
+    @pytest.mark.parametrize("count", ["arrival", "launch"])
+    @pytest.mark.parametrize(
+        "budget", [Budget(seconds=2.5), Budget(cost="0.0025")], ids=["time", "money"]
+    )
+    def test_one_that_ends_it_is_no_cut(self, budget, count):
+        """Its own rule decides, as if it had not explored: no cut, no error, no other answer."""
+        sampler = ScriptedSampler(
+            ["a", "b", "a", "a", "b", "b", "b", "b"],
+            seconds=[1, 1.1, 1.2, 2, 9, 9, 9, 9],
+            input_tokens=0,
+            output_tokens=1000,
+            max_tokens=1000,
+        )
+        strategy = Vote(8, stop=Lead(2), prefer="latency", count=count)
+        prices = {"fake-model": Price("0", "0.5")}
+        more = {"budget": budget, "prices": prices, "on_exhausted": "raise"}
+        result = run_virtual(solve("q", sampler=sampler, strategy=strategy, **more))
+        assert result.stopped_by == Lead(2)
+        assert (result.value, result.cut, result.used) == ("a", None, 4)
+
+    def test_one_that_ends_it_too_soon(self):
+        """Its own rule had not fired either: it is cut short."""
+        sampler = ScriptedSampler(["a"], seconds=[1, *[9] * 7])
+        strategy = Vote(8, stop=Lead(2), prefer="latency")
+        result = run_virtual(
+            solve("q", sampler=sampler, strategy=strategy, budget=Budget(seconds=2))
+        )
+        assert result.cut is not None
+        assert exploring.EXPLORED in result.warnings
+
+
+def test_behind_a_request():
+    """A shadow tells what the strategy costs, which exploring would change."""
+    exploring.explore(1)
+    shadow = Shadow(share=1.0)
+
+    async def request():
+        await solve(
+            "q",
+            sampler=ScriptedSampler(["a"]),
+            strategy=Vote(4, stop=Lead(1), prefer="cost"),
+            shadow=shadow,
+        )
+        await shadow.drain()
+
+    with captured_spans() as spans:
+        run_virtual(request())
+    (run,) = [s.attributes for s in spans if "thinktwice.exhaustive" in s.attributes]
+    assert run["thinktwice.exhaustive"] is False
 
 
 def test_inside_another_run():

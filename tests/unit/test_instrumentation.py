@@ -53,6 +53,8 @@ class TestInstrumented:
             ("openinference.instrumentation.openai", True),
             ("opentelemetry.instrumentation.google_generativeai", True),
             ("opentelemetry.instrumentation.langchain", True),
+            ("openlit.instrumentation.openai", True),
+            ("openlit.instrumentation.httpx", False),
             ("opentelemetry.instrumentation.requests", False),
             ("mine.instrumentation.openai", False),
         ],
@@ -71,6 +73,67 @@ class TestInstrumented:
             "opentelemetry.instrumentation.instrumentor"
         ].BaseInstrumentor.__subclasses__()
         kind._instance = None
+        assert not instrumented()
+
+
+@pytest.fixture
+def imported(monkeypatch):
+    """Makes a module of a client, with what it defines, as if it were the one that is imported."""
+
+    def make(name, **defined):
+        module = ModuleType(name)
+        vars(module).update(defined)
+        monkeypatch.setitem(sys.modules, name, module)
+        return module
+
+    return make
+
+
+class TestPatchedClients:
+    """Those of parties that have no instrumentor for them."""
+
+    @pytest.fixture(autouse=True)
+    def _nobody_else(self, instrumentor):
+        """No instrumentor is switched on."""
+
+    @pytest.mark.parametrize("name", ["OpenAI", "AsyncOpenAI"])
+    def test_by_logfire(self, imported, name):
+        """While its mark on a class of the client is true; it takes that back as it ends."""
+        client = type(name, (), {})
+        imported("openai", **{name: client})
+        imported("logfire")
+        assert not instrumented()
+        client._is_instrumented_by_logfire = True
+        assert instrumented()
+        client._is_instrumented_by_logfire = False
+        assert not instrumented()
+
+    def test_by_langfuse(self, imported):
+        """Which patches the client as it is imported."""
+        imported("langfuse")
+        assert not instrumented()
+        imported("langfuse.openai")
+        assert instrumented()
+
+    @pytest.mark.parametrize(
+        ("package", "mark"), [("openai", "__datadog_patch"), ("anthropic", "_datadog_patch")]
+    )
+    def test_by_datadog(self, imported, monkeypatch, package, mark):
+        """If our spans go where its own do, and no longer than it is switched on."""
+        imported("ddtrace")
+        module = imported(package, **{mark: True})
+        assert not instrumented()
+        provider = type("TracerProvider", (), {"__module__": "ddtrace.internal.opentelemetry"})
+        monkeypatch.setattr(trace, "get_tracer_provider", provider)
+        assert instrumented()
+        setattr(module, mark, False)
+        assert not instrumented()
+
+    def test_a_client_that_nobody_patches(self, imported):
+        """Though the parties are imported."""
+        for name in ("logfire", "ddtrace", "langfuse"):
+            imported(name)
+        imported("openai", OpenAI=type("OpenAI", (), {}))
         assert not instrumented()
 
 

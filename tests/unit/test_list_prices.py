@@ -100,6 +100,33 @@ def test_reasoning_is_inside_the_output():
     assert cost == PRICES.price(plain, model="gpt-5", provider=None)
 
 
+@pytest.mark.parametrize("tier", ["batch", "flex", "priority", "first-class"])
+def test_a_service_tier_costs_what_the_package_says(tier: str):
+    """And as much as the standard one where it says nothing."""
+    from genai_prices.data_snapshot import get_snapshot
+
+    if not list_prices.listed_tiers():
+        pytest.skip("the list of this version has no tiers")
+    others = 0
+    for provider in get_snapshot().providers:
+        for model in provider.models:
+            usage = Usage(**USAGES[1], tier=tier)
+            ours = PRICES.price(usage, model=model.id, provider=provider.id)
+            found = PRICES.name(model.id, provider.id)
+            if ours is None or found != (provider.id, model.id):
+                continue
+            there = genai_prices.calc_price(
+                genai_prices.Usage(**USAGES[1]),
+                model.id,
+                provider_id=provider.id,
+                price_context={"processing": tier, "service_tier": tier, "speed": tier},
+            )
+            assert ours == there.total_price
+            standard = PRICES.price(Usage(**USAGES[1]), model=model.id, provider=provider.id)
+            others += ours != standard
+    assert (others > 0) == (tier in list_prices.listed_tiers())
+
+
 def test_new_prices_of_the_package_are_taken_over():
     """Its updater replaces the whole list at any time."""
     from genai_prices.data_snapshot import DataSnapshot, set_custom_snapshot

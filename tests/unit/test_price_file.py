@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 
-from thinktwice import Usage, UsageError, Vote, solve
+from thinktwice import Completion, Usage, UsageError, Vote, solve
 from thinktwice.price_file import PriceFile
 from thinktwice.pricing import default_prices
 from thinktwice.testing import ScriptedSampler
@@ -112,6 +114,70 @@ class TestDiscounts:
         """And is not free."""
         assert cost(file(FULL), "nobody-knows", "openai") is None
 
+    @pytest.mark.parametrize(
+        ("model", "provider", "off"),
+        [
+            ("gpt-5-2025-08-07", "openai", "0.2"),
+            ("gpt-5", None, "0.2"),
+            ("gpt-5-mini", None, "0.1"),
+            ("models/gemini-2.5-pro", "google_genai", "0.3"),
+            ("gpt-4o", "azure.ai.openai", "0.4"),
+        ],
+    )
+    def test_are_found_under_the_names_of_the_list(self, file, model, provider, off):
+        """Frameworks have other words for providers, and providers for models."""
+        pytest.importorskip("genai_prices")
+        prices = file(
+            '[discounts]\n"openai/gpt-5" = "0.2"\n"openai/*" = "0.1"\n'
+            '"google/gemini-2.5-pro" = "0.3"\n"azure/*" = "0.4"\n"*" = "0.05"\n'
+        )
+        listed = cost(default_prices(), model, provider)
+        assert listed is not None
+        assert cost(prices, model, provider) == listed * (1 - Decimal(off))
+
+    def test_do_not_touch_prices_of_the_file(self, file):
+        """Neither under the name of a framework, nor where the provider is not known."""
+        pytest.importorskip("genai_prices")
+        prices = file('[models."google/gemini-2.5-pro"]\ninput=1\noutput=1\n[discounts]\n"*"=0.5\n')
+        assert cost(prices, "gemini-2.5-pro", "google_genai") == 2
+        assert cost(prices, "gemini-2.5-pro") == 2
+        assert prices.discount(model="gemini-2.5-pro", provider="google_genai") is None
+
+
+class TestTiers:
+    def test_of_a_response_come_before_that_of_all_calls(self, file):
+        """It knows better."""
+        prices = file(FULL + 'priority = "2"\n', tier="batch")
+        rushed = replace(MILLION, tier="priority")
+        assert cost(prices, "mine", usage=rushed) == Decimal("12.375") * 2
+        assert cost(prices, "mine") == Decimal("12.375") / 2
+
+    def test_that_the_file_leaves_out_are_those_of_the_list(self, file):
+        """Less its discount, as any list price."""
+        pytest.importorskip("genai_prices")
+        rushed = replace(MILLION, tier="priority")
+        listed = cost(default_prices(), "gpt-5", "openai", rushed)
+        if listed == cost(default_prices(), "gpt-5", "openai"):
+            pytest.skip("the list of this version has no tiers")
+        assert cost(file(FULL), "gpt-5", "openai", rushed) == listed * Decimal("0.8")
+        assert cost(file(FULL, tier="priority"), "gpt-5", "openai") == listed * Decimal("0.8")
+
+    def test_that_nobody_knows_cost_as_much_as_the_standard_one(self, file):
+        """A call was made, and something is to be paid for it."""
+        odd = replace(MILLION, tier="first-class")
+        assert cost(file(FULL), "mine", usage=odd) == cost(file(FULL), "mine")
+
+    async def test_reach_a_run(self, file):
+        """A sampler's usage says it."""
+        usage = Usage(input_tokens=1000, output_tokens=0, source="provider", tier="batch")
+
+        async def ask(prompt):
+            return Completion(value=prompt, usage=usage, model="m")
+
+        prices = file('[models."m"]\ninput = 1\noutput = 1\n[tiers]\nbatch = "0.5"\n')
+        result = await solve("q", sampler=ask, strategy=Vote(1), prices=prices)
+        assert result.ledger.total.cost == Decimal("0.0005")
+
 
 class TestMistakes:
     @pytest.mark.parametrize(
@@ -133,13 +199,17 @@ class TestMistakes:
             ("[discounts]\nm = 15", "discounts.m"),
             ("[discounts]\nm = '15%'", "discounts.m"),
             ("[tiers]\nbatch = -1", "tiers.batch"),
+            ("[models.'gpt-5*']\ninput = 1\noutput = 1", "models.gpt-5*"),
+            ("[models.'*']\nfree = true", "models.*"),
+            ("[discounts]\n'*/gpt-5' = 0.1", "discounts.*/gpt-5"),
             ("input = = 1", "path"),
         ],
     )
     def test_are_named(self, file, text, named):
         """When the file is read, and not at the first call."""
-        with pytest.raises(UsageError, match=named.replace(".", r"\.")):
+        with pytest.raises(UsageError, match=re.escape(named)) as raised:
             file(text, tier="batch" if "tiers" in text else None)
+        assert "prices.toml" in str(raised.value)
 
     def test_no_such_file(self, tmp_path):
         """The error says where it looked."""
@@ -149,4 +219,4 @@ class TestMistakes:
     def test_no_such_tier(self, file):
         """The error says which there are."""
         with pytest.raises(UsageError, match="batch"):
-            file(FULL, tier="flex")
+            file(FULL, tier="first-class")

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from thinktwice import Price, Usage
+from thinktwice.list_prices import listed_tiers
 from thinktwice.price_file import PriceFile
 from thinktwice.pricing import PriceTable, default_prices, list_prices
 from thinktwice.rates import price_list, quote, rates_of
@@ -151,3 +152,23 @@ def test_without_the_extra_there_is_no_list(monkeypatch):
     """And nothing to say of its age."""
     monkeypatch.setattr("thinktwice.rates.list_prices", lambda: None)
     assert price_list() is None
+
+
+def test_a_name_that_nobody_knows_is_met_by_names_like_it():
+    """Of the list and of the file; none for what is like nothing."""
+    assert "gpt-5" in quote("gpt5").near
+    assert quote("gpt-5").near == ()
+    assert quote("§§§§").near == ()
+
+
+def test_names_of_the_file_are_near_too(file):
+    """They come from the same hand."""
+    assert quote("mine2", PriceFile(file)).near[0] == "mine"
+
+
+def test_a_tier_of_the_list_needs_no_file():
+    """Where the list has it."""
+    standard, batch = quote("openai/gpt-5").rates, quote("openai/gpt-5", tier="batch").rates
+    if not listed_tiers():
+        pytest.skip("the list of this version has no tiers")
+    assert batch.input < standard.input

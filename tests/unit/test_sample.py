@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from thinktwice import Sample, Usage, UsageError, Verdict
-from thinktwice.sample import NO_USAGE, known_counts
+from thinktwice.sample import NO_USAGE, known_counts, tier_meaning
 
 counts = st.none() | st.integers(0, 10**6)
 usages = st.builds(
@@ -80,3 +80,17 @@ def test_a_verdict_is_one_of_five_with_a_score_up_to_1(wrong):
     """Anything else is the caller's mistake."""
     with pytest.raises(UsageError, match=next(reversed(wrong))):
         Verdict(**wrong)
+
+
+@pytest.mark.parametrize("word", ["default", "Standard", "auto", "on_demand", "", None, 5])
+def test_the_standard_tier_has_many_words(word):
+    """And is none."""
+    assert tier_meaning(word) is None
+
+
+def test_a_tier_survives_a_sum_of_its_own():
+    """Of two tiers there is none to price a sum by."""
+    batch, other = Usage(input_tokens=1, tier=tier_meaning("Batch")), Usage(input_tokens=1)
+    assert (batch + batch).tier == "batch"
+    assert (batch + other).tier is None
+    assert batch == other

@@ -221,6 +221,45 @@ def test_details_are_mapped():
     assert (reply.model, reply.provider, reply.cached) == ("claude", "anthropic", False)
 
 
+@pytest.mark.parametrize("tier", ["priority", "flex"])
+def test_a_service_tier_that_is_put_before_the_keys(tier: str):
+    """As OpenAI's client does: its cached and reasoning tokens are not lost."""
+    client = pytest.importorskip("langchain_openai.chat_models.base")
+    counts = {
+        "prompt_tokens": 100,
+        "completion_tokens": 50,
+        "prompt_tokens_details": {"cached_tokens": 20},
+        "completion_tokens_details": {"reasoning_tokens": 40},
+    }
+    made = client._create_usage_metadata(counts, tier)
+    message = AIMessage("a", usage_metadata=made, response_metadata={"service_tier": tier})
+    usage = read_reply(_reply(message)).usage
+    assert usage == Usage(
+        input_tokens=100,
+        output_tokens=50,
+        cache_read_tokens=20,
+        reasoning_tokens=40,
+        source="provider",
+    )
+    assert usage.tier == tier
+
+
+@pytest.mark.parametrize(
+    ("metadata", "output", "tier"),
+    [
+        ({"usage": {"service_tier": "batch"}}, {}, "batch"),  # of Anthropic
+        ({}, {"service_tier": "flex"}, "flex"),
+        ({"service_tier": "default"}, {}, None),
+        ({}, {}, None),
+    ],
+)
+def test_a_service_tier(metadata: dict[str, object], output: dict[str, object], tier: str | None):
+    """Wherever the provider names it; the standard one is none."""
+    counts = {"input_tokens": 1, "output_tokens": 1, "total_tokens": 2}
+    message = AIMessage("a", usage_metadata=counts, response_metadata=metadata)
+    assert read_reply(_reply(message, **output)).usage.tier == tier
+
+
 def test_usage_in_the_output_of_the_request():
     """Where the message has none."""
     tokens = {"prompt_tokens": 7, "completion_tokens": 2}

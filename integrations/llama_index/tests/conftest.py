@@ -308,6 +308,11 @@ def embedding():
 @pytest.fixture
 def index(embedding):
     """Three documents about places."""
+    return make_index(embedding)
+
+
+def make_index(embedding: BaseEmbedding) -> VectorStoreIndex:
+    """Three documents about places."""
     texts = [
         "The Eiffel tower stands in Paris, the capital of France.",
         "Berlin is the capital of Germany and lies on the Spree.",

@@ -171,11 +171,13 @@ async def _asked(
 
 async def _said(check: AllOf, action: Action, prompt: object) -> Verdict:
     """What one check says of a copy: what was checked is what may be executed."""
-    attributes = {telemetry.VERIFIER: check.name}
+    attributes = {telemetry.EVALUATION_NAME: check.name, telemetry.VERIFIER: check.name}
     name = f"thinktwice.verify {check.name}"
-    with telemetry.Recorder().span(name, "EVALUATOR", attributes) as on:
+    recorder = telemetry.Recorder()
+    with recorder.span(name, "EVALUATOR", attributes) as on:
         verdict = await check(Sample(index=0, value=deepcopy(action)), prompt=prompt)
-        on.set_attribute(telemetry.OUTCOME, verdict.outcome)
+        telemetry.describe_verdict(on, verdict)
+        recorder.tell_verdict(verdict)
     return verdict
 
 

@@ -64,9 +64,9 @@ def costs(
         from thinktwice.store.pictures import read_pictures
 
         _write(html, page(found, read_pictures(path, since=start)))
-    elif as_json:
+    if as_json:
         typer.echo(printing.as_json(found))
-    else:
+    elif html is None:
         tables.show(found)
 
 
@@ -99,28 +99,40 @@ def trace(
 
 @app.command()
 def whatif(
-    stop: Annotated[str, typer.Option(help="A rule, such as 'Lead(3)' or 'Settled(risk=.02)'.")],
+    stop: Annotated[
+        list[str],
+        typer.Option(help="A rule, such as 'Lead(3)'; can be given several times, to compare."),
+    ],
     n: Annotated[
         int | None, typer.Option(help="Samples at the most; by default as many as were drawn.")
     ] = None,
+    prefer: Annotated[
+        str, typer.Option(help="How to launch: cost, balanced, latency, or a number in [0, 1].")
+    ] = "cost",
     since: Annotated[str | None, typer.Option(help="As for costs.")] = None,
     *,
+    strategy: Annotated[str | None, typer.Option(help="Of this one alone, such as Vote.")] = None,
+    max_concurrency: Annotated[int, typer.Option(help="Samples in flight at the most.")] = 8,
     as_json: Json = False,
     store: Store = None,
 ) -> None:
-    """Replay votes that were drawn in full under another stop rule."""
+    """Replay requests that were drawn in full under other stop rules."""
     from thinktwice.cli import printing, replays
     from thinktwice.policy.whatif import whatif as replay
     from thinktwice.stop import parse_stop
     from thinktwice.store.ballots import read_ballots
 
-    rule = parse_stop(stop)
+    rules = [parse_stop(each) for each in stop]
     start = None if since is None else moment(since)
-    found = replay(read_ballots(store or default_path(), since=start), rule, n=n)
+    ballots = read_ballots(store or default_path(), since=start, strategy=strategy)
+    mode = replays.preference(prefer)
+    found = [
+        replay(ballots, rule, n=n, prefer=mode, max_concurrency=max_concurrency) for rule in rules
+    ]
     if as_json:
-        typer.echo(printing.as_json(found))
+        typer.echo(f"[{','.join(map(printing.as_json, found))}]")
     else:
-        replays.show(found, rule)
+        replays.show(found)
 
 
 @app.command()
@@ -130,36 +142,39 @@ def prices(
         typer.Argument(help="As gpt-5 or openai/gpt-5; by default all that the file has."),
     ] = None,
     file: Annotated[Path | None, typer.Option(help="Your own prices, in TOML.")] = None,
-    tier: Annotated[str | None, typer.Option(help="A service tier of the file.")] = None,
+    tier: Annotated[
+        str | None, typer.Option(help="A service tier, of the file or of the list: batch, say.")
+    ] = None,
     phoenix: Annotated[
         str | None, typer.Option(metavar="URL", help="Have Phoenix count with these prices.")
     ] = None,
     *,
+    update: Annotated[
+        bool, typer.Option("--update", help="Fetch the list of today and save it: one request.")
+    ] = False,
+    source: Annotated[
+        str | None, typer.Option("--from", metavar="URL", help="Where to fetch it, for --update.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Say what models cost, and where the price comes from."""
+    """Say what models cost, and where the price comes from; 1 if one has no price."""
     from thinktwice.cli import printing, quotes
-    from thinktwice.phoenix import write_prices
-    from thinktwice.price_file import PriceFile
-    from thinktwice.rates import price_list, quote
 
-    if tier is not None and file is None:
-        raise UsageError("tier", tier, "give the file that has it: --file")
-    own = None if file is None else PriceFile(file, tier=tier)
-    names = models or ([] if own is None else own.models)
-    if not names:
-        raise UsageError("models", [], "name some, or give a file that has some: --file")
-    found = [quote(name, own) for name in names]
-    written = [] if phoenix is None else write_prices(phoenix, found)
-    shown = quotes.Prices(found, price_list(), written)
+    found = quotes.look_up(
+        models or [], file, tier=tier, phoenix=phoenix, update=update, source=source
+    )
     if as_json:
-        typer.echo(printing.as_json(shown))
+        typer.echo(printing.as_json(found))
     else:
-        quotes.show(shown)
+        quotes.show(found)
+    if any(each.rates is None for each in found.models):
+        raise typer.Exit(1)
 
 
 def run() -> None:
     """Run a command; a mistake is one line, and a closed pipe is none."""
+    if (reconfigure := getattr(sys.stdout, "reconfigure", None)) is not None:
+        reconfigure(errors="replace")  # bars and lines are not in every encoding
     try:
         app()
     except UsageError as error:

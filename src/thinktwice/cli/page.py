@@ -3,47 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from html import escape
 from typing import TYPE_CHECKING, Final
 
 from thinktwice.cli.plots import bars, dots, legend, palette
+from thinktwice.cli.style import STYLE
+from thinktwice.cli.tables import NAMELESS, money
 from thinktwice.entry import dollars
+from thinktwice.store.costs import By
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from decimal import Decimal
 
     from thinktwice.store.costs import Costs, Group
     from thinktwice.store.pictures import Bar, Dot, Pictures
 
-_STYLE: Final = """
-:root { color-scheme: light dark; --ink: #1d2733; --soft: #6b7785; --line: #e3e8ee;
-  --paper: #ffffff; --card: #f6f8fa;
-  --c0: #2f6fde; --c1: #e08a1e; --c2: #2a9d6f; --c3: #c2418c; --c4: #7a5cd6; --c5: #8a949e; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6ebf0; --soft: #93a0ad; --line: #2c3540;
-  --paper: #12171d; --card: #1a212a; --c0: #6ea2ff; --c1: #f0a94a; --c2: #4cc795; --c3: #e577b5;
-  --c4: #a58cf2; --c5: #78838f; } }
-body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper);
-  max-width: 980px; margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.5rem; margin: 0; } h2 { font-size: 1.05rem; margin: 2.2rem 0 .2rem; }
-p { margin: .2rem 0; } .soft, .legend { color: var(--soft); font-size: .87rem; }
-.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(130px, 1fr)); gap: .8rem;
-  margin: 1.2rem 0; }
-.cards div { background: var(--card); border-radius: 8px; padding: .7rem .9rem; }
-.cards b { display: block; font-size: 1.35rem; font-variant-numeric: tabular-nums; }
-.legend span { margin-right: 1.1em; white-space: nowrap; }
-.legend i { display: inline-block; width: .75em; height: .75em; border-radius: 2px;
-  margin-right: .4em; }
-svg { width: 100%; height: auto; } svg line { stroke: var(--line); }
-svg text { fill: var(--soft); font-size: 11px; } circle { fill-opacity: .35; }
-.mean { fill: none; stroke: var(--ink); stroke-width: 2; }
-table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
-th, td { text-align: right; padding: .3rem .6rem; border-bottom: 1px solid var(--line); }
-th { color: var(--soft); font-weight: 500; font-size: .87rem; }
-th:first-child, td:first-child { text-align: left; padding-left: 0; }
-"""
-_STYLE_OF_COLOURS: Final = "".join(
-    f".c{at} {{ fill: var(--c{at}); background: var(--c{at}); }}\n" for at in range(6)
+_YEAR: Final = len("2026-")
+_NO_PRICE: Final = (
+    "<p>No call has a known price, so there is no cost to draw: "
+    "<code>thinktwice prices</code> says which models have one.</p>"
 )
 
 
@@ -53,19 +32,20 @@ def page(found: Costs, pictures: Pictures) -> str:
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>What thinktwice spent</title><style>{_STYLE}{_STYLE_OF_COLOURS}</style></head>"
-        f"<body><h1>What thinktwice spent</h1>{body}</body></html>\n"
+        f"<title>What thinktwice spent</title><style>{STYLE}</style></head>"
+        f"<body><main><h1>What thinktwice spent</h1>{body}</main></body></html>\n"
     )
 
 
 def _body(found: Costs, pictures: Pictures) -> str:
+    zone = f"{found.last:%Z}"
     parts = [
-        f'<p class="soft">{found.first:%Y-%m-%d %H:%M} to {found.last:%Y-%m-%d %H:%M}</p>',
+        f'<p class="soft">{found.first:%Y-%m-%d %H:%M} to {found.last:%Y-%m-%d %H:%M} {zone}</p>',
         _cards(found),
-        _over_time(pictures),
-        _by_agreement(pictures.by_agreement),
+        _bought(found.total),
+        *(_of_costs(pictures, zone) if found.total.cost else [_NO_PRICE]),
         _stops(pictures.stops),
-        *(_table(by, groups) for by, groups in found.by.items() if by != "day"),
+        *(_table(by, groups, found.total) for by, groups in found.by.items()),
     ]
     return "".join(parts)
 
@@ -74,57 +54,128 @@ def _cards(found: Costs) -> str:
     total = found.total
     mean = total.cost / total.requests if total.requests else total.cost
     cards = [
-        (dollars(total.cost), "spent"),
-        (f"{total.requests:,}", "requests"),
-        (dollars(mean), "a request"),
+        (("≥ " if total.unpriced else "") + _short(total.cost), "spent"),
+        (f"{total.requests:,}", "request" if total.requests == 1 else "requests"),
+        (_short(mean), "a request"),
     ]
     if (draws := total.draws) is not None and draws.launched:
-        cards.append((dollars(draws.wasted_cost), f"wasted, on {draws.wasted:,} samples"))
-        cards.append((f"≈ {dollars(draws.saved_cost)}", "saved by stopping early"))
+        cards.append((_short(draws.wasted_cost), f"wasted, on {draws.wasted:,} samples"))
+    if draws is not None and draws.saved:
+        cards.append((f"≈\u00a0{_short(draws.saved_cost)}", "saved by stopping early"))
     if total.unpriced:
         cards.append((f"{total.unpriced:,}", "unpriced calls, left out"))
     inside = "".join(f"<div><b>{escape(b)}</b>{escape(text)}</div>" for b, text in cards)
     return f'<div class="cards">{inside}</div>'
 
 
-def _over_time(pictures: Pictures) -> str:
-    colours = _weighed(pictures.over_time)
-    plot = bars(pictures.over_time, colours, number=_dollars, x=pictures.unit)
-    return _plot("Cost over time", f"USD a {pictures.unit}, by strategy", colours, plot)
-
-
-def _by_agreement(data: Sequence[Dot]) -> str:
-    if not data:
+def _bought(total: Group) -> str:
+    """One bar: what was spent to some end, what was wasted, and what was saved."""
+    draws = total.draws
+    if draws is None or not draws.saved_cost:
         return ""
-    colours = palette(Counter(dot.strategy for dot in data))
-    plot = dots(data, colours, number=_dollars, x="agreement: the answer's share of the votes")
-    about = f"the newest {len(data):,} requests; the line is the mean of each tenth"
-    return _plot("Cost of an answer against its agreement", about, colours, plot)
+    full = total.cost + draws.saved_cost
+    parts = {
+        "spent on answers": (total.cost - draws.wasted_cost, 0),
+        "wasted": (draws.wasted_cost, 3),
+        "not spent, since a rule stopped early": (draws.saved_cost, 2),
+    }
+    parts = {name: part for name, part in parts.items() if part[0]}
+    inside = "".join(
+        f'<i class="c{colour}" style="width:{cost / full:.2%}" title="{name}: {_short(cost)}"></i>'
+        for name, (cost, colour) in parts.items()
+    )
+    saved = f"{100 * draws.saved_cost / full:.0f} %"
+    return (
+        f"<h2>What was not spent</h2><p class='soft'>all samples of every request would have cost "
+        f"about {_short(full)}; stopping early saved {saved} of it</p>"
+        f"{legend({name: colour for name, (_, colour) in parts.items()})}"
+        f'<div class="split" role="img" aria-label="{saved} saved">{inside}</div>'
+    )
+
+
+def _of_costs(pictures: Pictures, zone: str) -> Iterable[str]:
+    """Each strategy has the same colour in both plots."""
+    colours = _weighed(pictures.over_time)
+    yield _over_time(pictures, colours, zone)
+    if pictures.by_agreement:
+        yield _by_agreement(pictures.by_agreement, colours)
+
+
+def _over_time(pictures: Pictures, colours: Mapping[str, int], zone: str) -> str:
+    unit = pictures.unit
+    about = f"USD {'an' if unit == 'hour' else 'a'} {unit}, by strategy"
+    plot = bars(
+        pictures.over_time,
+        colours,
+        number=_dollars,
+        x=f"{unit} ({zone})",
+        about=f"Cost over time: {about}",
+        skip=0 if unit == "month" else _YEAR,
+    )
+    return _plot("Cost over time", about, colours, plot)
+
+
+def _by_agreement(data: Sequence[Dot], colours: Mapping[str, int]) -> str:
+    shown = {name: colours[name] for name in colours if name in {dot.strategy for dot in data}}
+    about = (
+        f"USD of a request, the dearest at the top edge (the newest {len(data):,}); lines go "
+        "through the means of a strategy"
+    )
+    axis = "agreement: the answer's share of the votes"
+    plot = dots(data, shown, number=_dollars, x=axis, about=f"Cost by agreement: {about}")
+    return _plot("Cost of an answer against its agreement", about, shown, plot)
 
 
 def _stops(data: Sequence[Bar]) -> str:
     if not data:
         return ""
     colours = _weighed(data)
-    plot = bars(data, colours, number=lambda count, _: f"{count:,.0f}", x="samples used")
-    about = "requests by samples used, and by what ended them"
+    about = "requests by how many samples they used, and by what ended them"
+    plot = bars(
+        data,
+        colours,
+        number=lambda count, _: f"{count:,.0f}",
+        x="samples used",
+        about=f"Where samples stop: {about}",
+        whole=True,
+    )
     return _plot("Where samples stop", about, colours, plot)
 
 
 def _plot(title: str, about: str, colours: Mapping[str, int], plot: str) -> str:
-    return f'<h2>{title}</h2><p class="soft">{about}</p>{legend(colours)}{plot}'
+    return f"<section><h2>{title}</h2><p class='soft'>{about}</p>{legend(colours)}{plot}</section>"
 
 
-def _table(by: str, groups: Iterable[Group]) -> str:
-    rows = "".join(
-        f"<tr><td>{escape(group.name or '(several, or not known)')}</td><td>{group.requests:,}</td>"
-        f"<td>{dollars(group.cost)}</td><td>{group.calls:,}</td><td>{group.input:,}</td>"
-        f"<td>{group.output:,}</td><td>{group.unpriced or ''}</td></tr>"
-        for group in groups
+def _table(by: By, groups: Sequence[Group], total: Group) -> str:
+    """Days are many, and in a plot already: they are folded up."""
+    heads = ("requests", "cost", "a request", "calls", "tokens in", "tokens out")
+    head = "".join(f'<th scope="col">{name}</th>' for name in (by, *heads))
+    rows = "".join(_row(group, total.cost) for group in groups)
+    table = (
+        f'<div class="scroll" tabindex="0"><table><thead><tr>{head}</tr></thead>'
+        f"<tbody>{rows}</tbody></table></div>"
     )
-    heads = ("requests", "cost", "calls", "tokens in", "tokens out", "unpriced")
-    head = "".join(f"<th>{name}</th>" for name in (f"By {by}", *heads))
-    return f"<h2>By {by}</h2><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+    if by is By.DAY:
+        return f"<details><summary>By day</summary>{table}</details>"
+    return f"<h2>By {by}</h2>{table}"
+
+
+def _row(group: Group, total: Decimal) -> str:
+    share = group.cost / total if total else 0
+    mean = group.cost / group.requests if group.requests else group.cost
+    cells = (
+        f"{group.requests:,}",
+        money(group.cost, group),
+        money(mean, group),
+        f"{group.calls:,}",
+        f"{group.input:,}",
+        f"{group.output:,}",
+    )
+    return (
+        f'<tr><th scope="row">{escape(group.name or NAMELESS)}'
+        f'<i class="c0" style="width:{share:.1%}" title="{share:.1%} of the cost"></i></th>'
+        f"{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>"
+    )
 
 
 def _weighed(data: Sequence[Bar]) -> dict[str, int]:
@@ -135,7 +186,12 @@ def _weighed(data: Sequence[Bar]) -> dict[str, int]:
     return palette(weights)
 
 
-def _dollars(value: float, scale: float) -> str:
-    """With enough digits to tell values on such a scale apart."""
-    digits = max(2, 2 - math.floor(math.log10(scale))) if scale > 0 else 2
+def _short(cost: Decimal) -> str:
+    """For reading at a glance."""
+    return f"${cost:,.2f}" if cost >= 1 or not cost else dollars(cost)
+
+
+def _dollars(value: float, step: float) -> str:
+    """With enough digits to tell values apart that differ by a step."""
+    digits = max(2, 1 - math.floor(math.log10(step))) if step > 0 else 2
     return f"${value:,.{digits}f}"

@@ -48,7 +48,7 @@ def show_table(
     left: int = 1,
     optional: Sequence[str] = (),
 ) -> None:
-    """Print aligned columns, with nothing around them.
+    """Print aligned columns, with nothing around them; words are cut rather than numbers.
 
     Args:
         out: Where to.
@@ -59,6 +59,9 @@ def show_table(
     """
     # Names are anybody's: never read as markup.
     texts = [[Text(cell) if isinstance(cell, str) else cell for cell in row] for row in rows]
+    for row in texts:
+        for words in row[:left]:
+            words.truncate(out.width // 2, overflow="ellipsis")
     kept = _fitting(columns, texts, optional, out.width)
     made = Table(box=None, pad_edge=False, header_style="dim", padding=(0, _GAP, 0, 0))
     for at in kept:

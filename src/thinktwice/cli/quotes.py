@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from rich.text import Text
 
 from thinktwice.cli.printing import console, show_table
+from thinktwice.errors import UsageError
+from thinktwice.phoenix import write_prices
+from thinktwice.price_file import PriceFile, check_tier
+from thinktwice.price_updates import update_prices
+from thinktwice.rates import price_list, quote
+from thinktwice.saved_prices import VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from decimal import Decimal
+    from pathlib import Path
 
     from thinktwice.phoenix import Written
+    from thinktwice.price_updates import Update
     from thinktwice.rates import PriceList, Quote
+
+_MOST_SHOWN: Final = 20
 
 
 @dataclass(frozen=True)
@@ -23,18 +33,52 @@ class Prices:
 
     Attributes:
         models: What they cost, in USD per million tokens.
-        list: The list prices that are installed; None if there are none.
+        list: The list prices that are looked up; None if there are none.
         phoenix: What was written there.
+        update: What an update has brought, if one was asked for.
     """
 
     models: Sequence[Quote]
     list: PriceList | None
     phoenix: Sequence[Written]
+    update: Update | None
+
+
+def look_up(
+    models: Sequence[str],
+    file: Path | None,
+    *,
+    tier: str | None,
+    phoenix: str | None,
+    update: bool,
+    source: str | None,
+) -> Prices:
+    """Do what the options of the command say.
+
+    Raises:
+        UsageError: They do not go together, or what they name does not do its part.
+    """
+    if source is not None and not update:
+        raise UsageError("from", source, "it is where --update fetches from: give that as well")
+    own = None if file is None else PriceFile(file, tier=tier)
+    if own is None and tier is not None:
+        check_tier(tier, {})
+    names = models or (() if own is None else own.models)
+    if not names and not update:
+        raise UsageError("models", [], "name some, or give a file that has some: --file")
+    fetched = update_prices(source) if update else None
+    found = [quote(name, own, tier=tier) for name in names]
+    written = [] if phoenix is None else write_prices(phoenix, found)
+    return Prices(found, price_list(), written, fetched)
 
 
 def show(found: Prices) -> None:
     """Print it."""
     out = console()
+    for line in _news(found.update):
+        out.print(Text(line), soft_wrap=True)
+    if not found.models:
+        return
     columns = ["model", "price from", "input", "output", "cache read", "cache write", "reasoning"]
     show_table(out, columns, [_cells(each) for each in found.models], left=2)
     for line in _notes(found):
@@ -52,12 +96,14 @@ def _cells(quote: Quote) -> list[str]:
 
 def _notes(found: Prices) -> list[str]:
     lines = ["USD per million tokens"]
-    for quote in found.models:
-        rates = quote.rates
+    for each in found.models:
+        rates = each.rates
+        if each.near:
+            lines.append(f"{each.name}: no such model is known; near are {', '.join(each.near)}")
         if rates is not None and rates.stepped:
-            lines.append(f"{quote.name}: long inputs have another rate")
+            lines.append(f"{each.name}: long inputs have another rate")
         if rates is not None and rates.request:
-            lines.append(f"{quote.name}: and ${_plain(rates.request)} for each call")
+            lines.append(f"{each.name}: and ${_plain(rates.request)} for each call")
     lines.append(_about(found.list))
     return lines + [
         f"Phoenix: {each.name} {each.done}{each.remark and f' ({each.remark})'}"
@@ -68,10 +114,31 @@ def _notes(found: Prices) -> list[str]:
 def _about(found: PriceList | None) -> str:
     if found is None:
         return "no list prices: pip install 'thinktwice[prices]'"
+    name = f"list prices: {found.package}"
+    if found.fetched is not None:
+        name = f"list prices: fetched {found.fetched:%Y-%m-%d %H:%M} UTC from {found.url}"
     if found.newest is None or found.age is None:
-        return f"list prices: {found.package}"
+        return name
     days = "1 day" if found.age == 1 else f"{found.age} days"
-    return f"list prices: {found.package}, latest change in it {found.newest}, {days} ago"
+    return f"{name}, latest change in it {found.newest}, {days} ago"
+
+
+def _news(update: Update | None) -> list[str]:
+    """What is another now, and what has to be done for it to count."""
+    if update is None:
+        return []
+    lines = [
+        f"fetched {update.models} models from {update.url} at {update.at:%Y-%m-%d %H:%M} UTC",
+        f"latest change in it {update.newest}",
+        f"{len(update.changed)} of another price, {len(update.added)} new, {len(update.gone)} gone",
+    ]
+    for each in update.changed[:_MOST_SHOWN]:
+        other = "" if each.before != each.after else " (in another tier, or at another time)"
+        lines.append(f"  {each.model}: {each.before} -> {each.after}{other}")
+    if (rest := len(update.changed) - _MOST_SHOWN) > 0:
+        lines.append(f"  and {rest} more: --json has them")
+    lines.append(f"saved in {update.path}; with {VARIABLE}=1 prices are looked up in it")
+    return lines
 
 
 def _plain(amount: Decimal) -> str:

@@ -1,58 +1,111 @@
-"""What another rule would have done, in words."""
+"""What other rules would have done, in words."""
 
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, cast
 
 from rich.text import Text
 
-from thinktwice.cli.printing import console
+from thinktwice.cli.printing import console, show_table
 from thinktwice.entry import dollars
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from thinktwice.diversity import Estimate
+    from thinktwice.launch import Preference
     from thinktwice.policy.whatif import WhatIf
-    from thinktwice.stop import Stop
+
+_COLUMNS: Final = ("rule", "requests", "samples", "cost", "saved", "seconds", "another answer")
+_OPTIONAL: Final = ("seconds", "requests", "cost", "samples")
+_REASONS: Final = {
+    "censored": "whose own rule could stop them early: what these would have gone on to say is not "
+    "known",
+    "cut": "that a budget or an error cut short",
+    "too_short": "with fewer samples than that",
+    "unscored": "without scores, which the rule needs",
+}
+_NOTHING: Final = (
+    "nothing to replay: call observe(explore=0.02) in the application, which draws 2 % of the "
+    "votes in full, or give a vote stop=AtMost(n)"
+)
 
 
-def show(found: WhatIf, rule: Stop) -> None:
-    """Print it."""
+def preference(text: str) -> Preference | float:
+    """How to launch, as typed: a name, or a number."""
+    try:
+        return float(text)
+    except ValueError:
+        return cast("Preference", text)  # what is none is refused where it is used
+
+
+def show(found: Sequence[WhatIf]) -> None:
+    """Print what the rules would have done, side by side."""
     out = console()
-    for line in _lines(found, rule):
+    shown = [each for each in found if each.replayed]
+    if shown:
+        out.print(Text(_recorded(max(shown, key=lambda each: each.replayed))), soft_wrap=True)
+        out.print()
+        rows = [_cells(each) for each in shown]
+        show_table(out, _COLUMNS, rows, optional=_OPTIONAL)
+        out.print()
+    else:
+        out.print(Text(_NOTHING), soft_wrap=True)
+    for line in dict.fromkeys(line for each in found for line in _left_out(each)):
         out.print(Text(line), soft_wrap=True)
 
 
-def _lines(found: WhatIf, rule: Stop) -> list[str]:
-    lines = [f"{rule!r} on {found.replayed:,} votes that were drawn in full"]
-    if found.samples and found.cost and found.recorded_samples and found.recorded_cost:
-        lines += [
-            f"samples a vote  {found.samples}, drawn {found.recorded_samples.value:.2f}",
-            f"cost a vote     {_money(found.cost)}, paid {_money(found.recorded_cost)}",
-        ]
-    if found.changed:
-        value, low, high = found.changed
-        between = f"{100 * (low or 0):.1f} % to {100 * (high or 1):.1f} %"
-        lines.append(f"another answer  {100 * value:.1f} % of them ({between})")
-    return lines + _left_out(found)
+def _recorded(found: WhatIf) -> str:
+    samples, cost, seconds = (
+        "" if each is None else f"{each.value:.2f}"
+        for each in (found.recorded_samples, found.recorded_cost, found.recorded_seconds)
+    )
+    cost = "" if found.recorded_cost is None else dollars(Decimal(found.recorded_cost.value))
+    explored = f", {found.explored:,} of them explored" if found.explored else ""
+    return (
+        f"{_requests(found.replayed)} that were drawn in full{explored}: "
+        f"{samples} samples, {cost} and {seconds} s each"
+    )
+
+
+def _cells(found: WhatIf) -> list[str]:
+    return [
+        found.stop,
+        f"{found.replayed:,}",
+        _estimate(found.launched, "{:.2f}".format),
+        _estimate(found.cost, lambda usd: dollars(Decimal(max(0.0, usd)))),
+        _percent(found.saved, 0),
+        _estimate(found.seconds, "{:.2f}".format),
+        _percent(found.changed, 1),
+    ]
+
+
+def _estimate(of: Estimate | None, words: Callable[[float], str]) -> str:
+    if of is None:
+        return ""
+    if of.low is None or of.high is None:
+        return words(of.value)
+    return f"{words(of.value)} ({words(of.low)} to {words(of.high)})"
+
+
+def _percent(of: Estimate | None, digits: int) -> str:
+    return _estimate(of, lambda share: f"{100 * share:.{digits}f}").replace(" (", " % (") + (
+        "" if of is None or of.low is not None else " %"
+    )
 
 
 def _left_out(found: WhatIf) -> list[str]:
-    lines: list[str] = []
-    if found.censored:
-        lines.append(
-            f"left out: {found.censored:,} votes that their own rule could stop early: what these "
-            "would have gone on to say is not known. observe(explore=0.02) draws a share in full"
-        )
-    if found.cut:
-        lines.append(f"left out: {found.cut:,} votes that a budget or an error cut short")
-    if found.too_short:
-        lines.append(f"left out: {found.too_short:,} votes with fewer samples than that")
+    lines = [
+        f"left out: {_requests(count)} {_REASONS[reason]}"
+        for reason, count in found.left_out.items()
+        if reason in _REASONS
+    ]
+    if other := found.left_out.get("other"):
+        kinds = ", ".join(found.others)
+        lines.append(f"left out: {_requests(other)} of what is not replayed: {kinds}")
     return lines
 
 
-def _money(cost: Estimate) -> str:
-    if cost.low is None or cost.high is None:
-        return dollars(Decimal(cost.value))
-    low, high = (dollars(Decimal(max(0.0, end))) for end in (cost.low, cost.high))
-    return f"{dollars(Decimal(cost.value))} ({low} to {high})"
+def _requests(count: int) -> str:
+    return "1 request" if count == 1 else f"{count:,} requests"

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from thinktwice.store.costs import Costs, Group, Request
 
-_NAMELESS: Final = "(several, or not known)"
+NAMELESS: Final = "(several, or not known)"
+"""Of a group without a name."""
 _DAYS: Final = 14
 _OPTIONAL: Final = ("tokens in", "tokens out", "calls", "not drawn", "wasted", "samples")
 
@@ -29,7 +30,7 @@ def show(found: Costs) -> None:
     if found.first is None or found.last is None:
         out.print("no requests")
         return
-    out.print(f"{found.first:%Y-%m-%d %H:%M} to {found.last:%Y-%m-%d %H:%M}\n")
+    out.print(f"{found.first:%Y-%m-%d %H:%M} to {found.last:%Y-%m-%d %H:%M %Z}\n")
     for line in _summary(found):
         out.print(Text(line))
     for by, groups in found.by.items():
@@ -76,10 +77,10 @@ def _show_groups(out: Console, by: By, groups: Sequence[Group]) -> None:
 
 def _cells(group: Group, *, drawn: bool) -> list[str]:
     cells = [
-        group.name or _NAMELESS,
+        group.name or NAMELESS,
         f"{group.requests:,}",
-        _money(group.cost, group),
-        _money(group.cost / group.requests if group.requests else group.cost, group),
+        money(group.cost, group),
+        money(group.cost / group.requests if group.requests else group.cost, group),
         f"{group.calls:,}",
         f"{group.input:,}",
         f"{group.output:,}",
@@ -91,7 +92,7 @@ def _cells(group: Group, *, drawn: bool) -> list[str]:
     return cells
 
 
-def _money(cost: Decimal, group: Group) -> str:
+def money(cost: Decimal, group: Group) -> str:
     """What is known; "unpriced" if nothing is, and marked if it is not all."""
     if group.unpriced and group.unpriced >= group.calls:
         return "unpriced"
@@ -104,14 +105,21 @@ def _show_dearest(out: Console, requests: Sequence[Request]) -> None:
     show_table(out, columns, rows, left=4, optional=["began", "seconds", "strategy"])
 
 
+def _ended(request: Request) -> str:
+    """By what; an agent has no rule."""
+    if request.seconds is None:
+        return "unfinished"
+    cancelled = "" if request.launched is None else "cancelled"
+    return request.error or request.stopped_by or cancelled
+
+
 def _request_cells(request: Request) -> list[str]:
     of = f"/{request.requested}" if request.requested else ""
-    ended = request.error or request.stopped_by or ("" if request.seconds else "unfinished")
     return [
         request.run,
         request.strategy,
         f"{request.started:%Y-%m-%d %H:%M}",
-        ended,
+        _ended(request),
         dollars(request.cost),
         "" if request.launched is None else f"{request.launched}{of}",
         "" if request.seconds is None else f"{request.seconds:.2f}",

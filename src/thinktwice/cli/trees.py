@@ -10,7 +10,7 @@ from thinktwice.cli.printing import bar, console, show_table
 from thinktwice.entry import dollars
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from rich.console import Console
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _TIME: Final = 24
 _COST: Final = 10
+_DEEP: Final = 6  # levels; the lines of a deeper tree are drawn closer
 
 
 def show(traces: Sequence[Trace]) -> None:
@@ -42,7 +43,9 @@ def _head(trace: Trace) -> str:
 
 
 def _show_spans(out: Console, trace: Trace) -> None:
-    spans = [span for _, span in trace.root.walk()]
+    walked = list(trace.root.walk())
+    spans = [span for _, span in walked]
+    wide = 4 if max(depth for depth, _ in walked) <= _DEEP else 2
     whole = max((span.started + (span.seconds or 0) for span in spans), default=0) or 1
     dearest = max((span.cost or 0 for span in spans), default=0) or 1
     columns = ["span", "what came of it", "time", "", "seconds", "tokens", "cost"]
@@ -56,19 +59,19 @@ def _show_spans(out: Console, trace: Trace) -> None:
             _tokens(span),
             "" if span.cost is None else dollars(span.cost),
         ]
-        for guide, span in _guided(trace.root)
+        for guide, span in _guided(trace.root, wide=wide)
     ]
     show_table(out, columns, rows, left=4, optional=["tokens", "", "time", "what came of it"])
 
 
-def _guided(span: Span, own: str = "", below: str = "") -> list[tuple[str, Span]]:
-    """Each span with the lines that lead to it."""
-    lines = [(own, span)]
+def _guided(span: Span, own: str = "", below: str = "", *, wide: int) -> Iterator[tuple[str, Span]]:
+    """Each span with the lines that lead to it, so many characters wide."""
+    yield own, span
     for at, child in enumerate(span.children):
         last = at == len(span.children) - 1
-        lead, rest = ("└── ", "    ") if last else ("├── ", "│   ")
-        lines += _guided(child, below + lead, below + rest)
-    return lines
+        lead = ("└" if last else "├") + "─" * (wide - 2) + " "
+        rest = (" " if last else "│").ljust(wide)
+        yield from _guided(child, below + lead, below + rest, wide=wide)
 
 
 def _label(span: Span) -> str:

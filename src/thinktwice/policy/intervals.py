@@ -97,6 +97,26 @@ def mean_of(column: Sequence[float], *, level: float = _LEVEL) -> Estimate:
     return Estimate(value, value - half, value + half)
 
 
+def stratified(parts: Sequence[Estimate], weights: Sequence[float]) -> Estimate:
+    """The weighted sum of independent estimates; without an interval if one has none.
+
+    Distances to the ends add up as squares (Zou and Donner 2008, doi:10.1002/sim.3095), so that
+    intervals that are not symmetric, such as those of rare events, keep their coverage.
+
+    Args:
+        parts: Of each stratum.
+        weights: Shares of the strata, which add up to 1.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    value = down = up = 0.0
+    for weight, (middle, low, high) in zip(weights, parts, strict=True):
+        value += weight * middle
+        down = math.hypot(down, math.inf if low is None else weight * (middle - low))
+        up = math.hypot(up, math.inf if high is None else weight * (high - middle))
+    return Estimate(value, value - down, value + up) if down + up < math.inf else Estimate(value)
+
+
 @lru_cache(maxsize=256)
 def _student(both: float, freedom: int) -> float:
     """The quantile of Student's t that leaves so much beyond both ends."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from thinktwice.budget import Budget
 from thinktwice.entry import ZERO
-from thinktwice.errors import RunError, UsageError, is_number
+from thinktwice.errors import UsageError, is_number
 from thinktwice.lease import Sums
 from thinktwice.quota.sqlite import SqliteStore
 from thinktwice.quota.store import Amounts, Caps, Hold, QuotaStore
@@ -40,7 +40,7 @@ class Quota:
     far as any [budget](budgets.md) is not.
 
     Attributes:
-        name: What it is counted under: quotas of one name in one store are one.
+        name: What it is counted under: quotas of one name and one period in one store are one.
         budget: The caps, all requests of a period together; not on seconds.
         per: "hour", "day" or "month" of UTC, at the beginning of which it starts anew; None for
             never. A request counts in the period in which its scope is opened.
@@ -91,18 +91,25 @@ class Quota:
     @property
     def spent(self) -> Sums:
         """What was spent of it in the current period: calls, tokens, USD."""
-        return self.store.totals(self.name, self.window())[0].sums()
+        return self.store.totals(self.counted_as, self.window())[0].sums()
+
+    @property
+    def counted_as(self) -> str:
+        """Its name in the store, where a day and an hour of one user must not be mixed up."""
+        return self.name if self.per is None else f"{self.name} per {self.per}"
 
     def window(self, at: datetime | None = None) -> int:
-        """The UTC second in which the period begins; 0 for one without end."""
+        """The UTC second in which the period ends; 0 for one without end."""
         if self.per is None:
             return 0
-        day = (at or datetime.now(UTC)).astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-        if self.per != "hour":
-            day = day.replace(hour=0)
-        if self.per == "month":
-            day = day.replace(day=1)
-        return int(day.timestamp())
+        hour = (at or datetime.now(UTC)).astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+        if self.per == "hour":
+            ends = hour + timedelta(hours=1)
+        elif self.per == "day":
+            ends = hour.replace(hour=0) + timedelta(days=1)
+        else:
+            ends = (hour.replace(day=1, hour=0) + timedelta(days=31)).replace(day=1)
+        return int(ends.timestamp())
 
 
 class _Counting:
@@ -110,11 +117,16 @@ class _Counting:
 
     def __init__(self, quota: Quota, window: int) -> None:
         self._quota = quota
+        self._name = quota.counted_as
         self._window = window
         self._caps = Caps.of(quota.budget)
 
+    @property
+    def name(self) -> str:
+        return self._quota.name
+
     def totals(self) -> tuple[Sums, Sums]:
-        spent, held = self._quota.store.totals(self._quota.name, self._window)
+        spent, held = self._quota.store.totals(self._name, self._window)
         return spent.sums(), held.sums()
 
     def exchange(
@@ -125,7 +137,7 @@ class _Counting:
             for need, hold in zip(needs, holds, strict=True)
         ]
         return self._quota.store.hold(
-            self._quota.name,
+            self._name,
             self._window,
             asked,
             caps=None if force else self._caps,
@@ -143,14 +155,14 @@ class _Counting:
     def release(self, ticket: object) -> None:
         try:
             self._quota.store.release(ticket)
-        except RunError:
+        except Exception:  # noqa: BLE001 - of whatever store
             tell_once(_UNTOLD)
 
     def _told(self, ticket: object, spent: Amounts) -> None:
         """The call is paid for: a store that fails must not lose its answer."""
         try:
-            self._quota.store.settle(self._quota.name, self._window, ticket, spent)
-        except RunError:
+            self._quota.store.settle(self._name, self._window, ticket, spent)
+        except Exception:  # noqa: BLE001 - of whatever store
             tell_once(_UNTOLD)
 
 

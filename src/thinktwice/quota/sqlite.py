@@ -7,10 +7,11 @@ import sqlite3
 import threading
 import time
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from thinktwice.errors import RunError, UsageError
+from thinktwice.errors import RunError, UsageError, is_number
 from thinktwice.quota.store import Amounts, Caps, Hold
 
 if TYPE_CHECKING:
@@ -20,12 +21,16 @@ T = TypeVar("T")
 
 _MEMORY: Final = ":memory:"
 _APPLICATION: Final = 0x7477_7174  # of our files: SQLite keeps it in their header
-_PATIENCE: Final = 5.0  # seconds until another process lets go
+_TIMEOUT: Final = 2.0
+_KEPT_SECONDS: Final = 2 * 86_400.0  # after a window has ended, for requests that began in it
+_KEPT_LOST: Final = 10_000  # calls that may still end after all
+_SWEPT: Final = 100  # rows at the most that one call cleans away, so that it stays fast
 _SHORTEST, _LONGEST = 5e-5, 2e-3  # seconds between two looks
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS spent (
     name TEXT, window INTEGER, calls INTEGER, tokens INTEGER, cost INTEGER,
     PRIMARY KEY (name, window)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS spent_in ON spent (window);
 CREATE TABLE IF NOT EXISTS holds (
     ticket INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT, window INTEGER, expires REAL,
     calls INTEGER, tokens INTEGER, cost INTEGER,
@@ -44,6 +49,11 @@ _HELD: Final = """
 SELECT COALESCE(SUM(calls), 0), COALESCE(SUM(tokens), 0), COALESCE(SUM(cost), 0),
     COALESCE(MIN(expires), 9e99) FROM holds WHERE name = ? AND window = ?
 """
+_TAKES: Final = """
+SELECT calls, tokens, cost FROM holds WHERE ticket = ?
+UNION ALL SELECT calls, tokens, cost FROM lost WHERE ticket = ?
+"""
+_DROP: Final = "DELETE FROM holds WHERE ticket = ?"
 _HOLD: Final = "INSERT INTO holds VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
@@ -51,22 +61,30 @@ class SqliteStore:
     """A `QuotaStore` in a file, or in memory.
 
     Safe from any thread, and from several processes of one machine; not on a network file system.
-    A reservation takes about a tenth of a millisecond.
+    A reservation takes about a tenth of a millisecond. Windows are forgotten two days after their
+    end, so that the file does not grow with the days.
 
     Attributes:
         path: The file; ":memory:" for none.
+        timeout: Seconds that one call waits for other processes at the most.
     """
 
-    def __init__(self, path: str | Path = _MEMORY) -> None:
+    def __init__(self, path: str | Path = _MEMORY, *, timeout: float = _TIMEOUT) -> None:
         """Open or make the file.
 
         Args:
             path: The file. In memory it is this process's alone, and gone with it.
+            timeout: Seconds that one call waits for other processes at the most, an event loop
+                with it. Then it fails: what is not reserved is not sent.
 
         Raises:
-            UsageError: There is a file of something else, or none can be made there.
+            UsageError: There is a file of something else, none can be made there, or the timeout
+                is no number above 0.
         """
+        if not is_number(timeout) or timeout <= 0:
+            raise UsageError("timeout", timeout, "give seconds, above 0")
         self.path = str(path)
+        self.timeout = timeout
         self._lock = threading.RLock()
         self._process = 0
         self._opened: sqlite3.Connection | None = None
@@ -77,11 +95,13 @@ class SqliteStore:
 
     def __repr__(self) -> str:
         """The constructor."""
-        return "SqliteStore()" if self.path == _MEMORY else f"SqliteStore({self.path!r})"
+        path = [] if self.path == _MEMORY else [repr(self.path)]
+        timeout = [] if self.timeout == _TIMEOUT else [f"timeout={self.timeout}"]
+        return f"SqliteStore({', '.join(path + timeout)})"
 
-    def __reduce__(self) -> tuple[type[SqliteStore], tuple[str]]:
+    def __reduce__(self) -> tuple[Callable[..., SqliteStore], tuple[str]]:
         """Copy and pickle by the file."""
-        return SqliteStore, (self.path,)
+        return partial(SqliteStore, timeout=self.timeout), (self.path,)
 
     def close(self) -> None:
         """Close the file; the next call opens it again."""
@@ -124,8 +144,9 @@ class SqliteStore:
             total = Amounts(*(a - b for a, b in zip(total, given_up, strict=True)))
             if caps is not None and not caps.allow(total):
                 return None
-            if instead is not None:
-                connection.execute("DELETE FROM holds WHERE ticket = ?", (instead,))
+            _free(connection, instead)
+            if window and spent == (0, 0, 0):  # one that begins
+                _sweep(connection)
             expires = time.time() + seconds
             return [
                 connection.execute(
@@ -137,17 +158,13 @@ class SqliteStore:
     def settle(self, name: str, window: int, ticket: object, spent: Amounts) -> None:
         """Charge a call, and free its hold."""
         with self._writing() as connection:
-            if ticket is not None:
-                freed = connection.execute("DELETE FROM holds WHERE ticket = ?", (ticket,)).rowcount
-                lost = None if freed else _taken_back(connection, ticket)
-                if lost is not None:
-                    spent = Amounts(*(a - b for a, b in zip(spent, lost, strict=True)))
+            _free(connection, ticket)
             connection.execute(_CHARGE, (name, window, *spent))
 
     def release(self, ticket: object) -> None:
         """Free a hold."""
         with self._writing() as connection:
-            connection.execute("DELETE FROM holds WHERE ticket = ?", (ticket,))
+            _free(connection, ticket)
 
     # ---- the file -------------------------------------------------------------------------------
 
@@ -156,13 +173,14 @@ class SqliteStore:
         """A transaction that no other process writes beside."""
         with self._told(), self._lock:
             connection = self._connection()
-            _patiently(lambda: connection.execute("BEGIN IMMEDIATE"))
+            _patiently(lambda: connection.execute("BEGIN IMMEDIATE"), self.timeout)
             try:
                 yield connection
+                connection.execute("COMMIT")
             except BaseException:
-                connection.execute("ROLLBACK")
+                if connection.in_transaction:  # a full disk has ended it already
+                    connection.execute("ROLLBACK")
                 raise
-            connection.execute("COMMIT")
 
     @contextmanager
     def _told(self) -> Generator[None]:
@@ -175,7 +193,7 @@ class SqliteStore:
 
     def _connection(self) -> sqlite3.Connection:
         if self._opened is None or self._process != os.getpid():  # of before a fork
-            self._opened = _patiently(lambda: _open(self.path))
+            self._opened = _patiently(lambda: _open(self.path), self.timeout)
             self._process = os.getpid()
         return self._opened
 
@@ -200,9 +218,9 @@ def _open(path: str) -> sqlite3.Connection:
     return connection
 
 
-def _patiently(step: Callable[[], T]) -> T:
+def _patiently(step: Callable[[], T], seconds: float) -> T:
     """Try until no other process is in the way: SQLite's own waiting sleeps for long."""
-    ends, pause = time.monotonic() + _PATIENCE, _SHORTEST
+    ends, pause = time.monotonic() + seconds, _SHORTEST
     while True:
         try:
             return step()
@@ -232,20 +250,42 @@ def _expire(connection: sqlite3.Connection, name: str, window: int) -> None:
         connection.execute(
             "INSERT INTO lost VALUES (?, ?, ?, ?, ?, ?)", (ticket, name, window, *lost)
         )
+    if expired:
+        connection.execute(
+            "DELETE FROM lost WHERE ticket IN "
+            "(SELECT ticket FROM lost ORDER BY ticket DESC LIMIT -1 OFFSET ?)",
+            (_KEPT_LOST,),
+        )
 
 
-def _taken_back(connection: sqlite3.Connection, ticket: object) -> Amounts | None:
-    """What a hold was charged as lost, whose call has ended after all."""
-    row = connection.execute(
-        "DELETE FROM lost WHERE ticket = ? RETURNING calls, tokens, cost", (ticket,)
+def _free(connection: sqlite3.Connection, ticket: object) -> None:
+    """Delete a hold, or give back what it was charged as lost: it has not been, after all."""
+    if ticket is None or connection.execute(_DROP, (ticket,)).rowcount:
+        return
+    lost = connection.execute(
+        "DELETE FROM lost WHERE ticket = ? RETURNING name, window, -calls, -tokens, -cost",
+        (ticket,),
     ).fetchone()
-    return None if row is None else Amounts(*row)
+    if lost is not None:
+        connection.execute(_CHARGE, lost)
+
+
+def _sweep(connection: sqlite3.Connection) -> None:
+    """Forget windows that ended long ago, and what dead processes held in them."""
+    ended = time.time() - _KEPT_SECONDS
+    connection.execute(
+        "DELETE FROM spent WHERE (name, window) IN (SELECT name, window FROM spent "
+        "WHERE window > 0 AND window < ? LIMIT ?)",
+        (ended, _SWEPT),
+    )
+    connection.execute(
+        "DELETE FROM holds WHERE window > 0 AND window < ? AND ticket IN "
+        "(SELECT ticket FROM holds ORDER BY ticket LIMIT ?)",
+        (ended, _SWEPT),
+    )
 
 
 def _amounts_of(connection: sqlite3.Connection, ticket: object) -> Amounts:
-    row = None
-    if ticket is not None:
-        row = connection.execute(
-            "SELECT calls, tokens, cost FROM holds WHERE ticket = ?", (ticket,)
-        ).fetchone()
+    """What a ticket counts for, as held or as lost."""
+    row = None if ticket is None else connection.execute(_TAKES, (ticket, ticket)).fetchone()
     return Amounts(*row) if row else Amounts()

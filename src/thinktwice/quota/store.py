@@ -72,13 +72,13 @@ class Hold(NamedTuple):
 class QuotaStore(Protocol):
     """Counts what all processes spend from quotas; each method is atomic.
 
-    A quota is a name and the window that it counts in, as the UTC second in which that begins (0
-    for one that never ends). A store keeps, for each, a sum of what was spent and the holds that
-    are open. A ticket is whatever it finds a hold by.
+    A quota is a name and the window that it counts in, as the UTC second in which that ends (0 for
+    one that never does). A store keeps, for each, a sum of what was spent and the holds that are
+    open; two days after its end it may forget a window. A ticket is whatever it finds a hold by.
 
     In Redis these are a hash for the sum and a hash or sorted set for the holds, and each method a
     script. What a method raises refuses the call that is about to be made, and is told once where
-    the call has been made already.
+    the call has been made already. `check_quota_store` tries one out.
     """
 
     def totals(self, name: str, window: int) -> tuple[Amounts, Amounts]:
@@ -102,7 +102,7 @@ class QuotaStore(Protocol):
             window: Its window.
             holds: One for each call.
             caps: What may be spent and held; None to hold it whatever there is.
-            instead: A ticket that is given up for it, if it succeeds; or None.
+            instead: A ticket that is given up for it as by `release`, if it succeeds; or None.
             seconds: Until nobody will settle them any more.
 
         Returns:
@@ -123,7 +123,7 @@ class QuotaStore(Protocol):
         ...
 
     def release(self, ticket: object) -> None:
-        """No call was made: free its hold."""
+        """No call was made: free its hold, or give back what it was charged as lost."""
         ...
 
 

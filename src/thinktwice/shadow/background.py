@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from opentelemetry import context as otel
 from opentelemetry import trace
 
+from thinktwice import exploring
 from thinktwice.errors import UsageError
 from thinktwice.threads import lasting_loop
 
@@ -190,4 +191,5 @@ def detached() -> Context:
 
 def _leave() -> None:
     in_background.set(True)
+    exploring.never()
     otel.attach(trace.set_span_in_context(trace.INVALID_SPAN))

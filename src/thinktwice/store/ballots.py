@@ -3,87 +3,214 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from itertools import groupby
+from operator import itemgetter
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from thinktwice.store.reading import dollars_of, microseconds, opened
+from thinktwice.errors import UsageError
+from thinktwice.store.reading import microseconds, opened
+from thinktwice.store.tree import TRILLION
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    import sqlite3
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
-    from decimal import Decimal
     from pathlib import Path
+
+VOTES: Final = "votes"
+"""The selection of a vote: the answer with most votes, or with most weight."""
+
+
+class Draw(NamedTuple):
+    """One recorded sample.
+
+    Attributes:
+        answer: Ordinal of its answer, -1 abstained or failed.
+        seconds: From its launch to its arrival, or to its verdict if it got one; without the time
+            that it waited for limiters.
+        cost: USD, that of its verdict included.
+        weight: Of its vote; None where nothing is known of it.
+        length: Characters of its text, if it has one.
+        score: That of its verdict.
+        passed: Its verdict is a pass.
+    """
+
+    answer: int
+    seconds: float = 0.0
+    cost: float = 0.0
+    weight: float | None = None
+    length: int | None = None
+    score: float | None = None
+    passed: bool = False
 
 
 @dataclass(frozen=True)
 class Ballot:
-    """One vote, as its samples arrived.
+    """One request, as its samples were drawn.
 
     Attributes:
-        answers: Ordinal of each one's answer, -1 abstained or failed.
-        positions: Of each in order of launch.
-        costs: USD.
+        draws: In order of launch.
+        selection: How the answer follows from them: "votes", or what `BestOfN` weighs by.
+        explored: It was drawn in full since it was chosen for that.
+        seconds: That the request took.
     """
 
-    answers: tuple[int, ...]
-    positions: tuple[int, ...]
-    costs: tuple[Decimal, ...]
+    draws: tuple[Draw, ...]
+    selection: str = VOTES
+    explored: bool = False
+    seconds: float = 0.0
+
+    @property
+    def scored(self) -> bool:
+        """Its samples were judged."""
+        return self.selection != VOTES
 
 
 @dataclass(frozen=True)
 class Ballots:
-    """The votes of a store.
+    """What a store has to replay.
 
     Attributes:
-        full: Those that were drawn in full, whatever they answered.
+        full: Requests that were drawn in full, whatever their samples answered.
         cut: How many were to be, and were cut by a budget or failed.
-        censored: How many stopped by a rule, or could have: what they would have gone on to say is
-            not known, or known of the hard ones alone.
+        censored: How many votes stopped by a rule, or could have, by the samples that were asked
+            for: what they would have gone on to say is not known, or known of the hard ones alone.
+        judged: How many best-of-N runs likewise, which never explore.
+        others: How many requests of what is not replayed, by name of the strategy.
     """
 
     full: Sequence[Ballot]
     cut: int
-    censored: int
+    censored: Mapping[int, int]
+    judged: int
+    others: Mapping[str, int]
 
 
-def read_ballots(path: Path, *, since: datetime | None = None) -> Ballots:
+def read_ballots(
+    path: Path, *, since: datetime | None = None, strategy: str | None = None
+) -> Ballots:
     """Read the votes of a store.
 
     Args:
         path: The store.
         since: Votes that began before are left out.
+        strategy: Those of other strategies are left out.
 
     Raises:
-        UsageError: There is no store there.
+        UsageError: There is no store there, or it has no such strategy.
     """
     start = 0 if since is None else microseconds(since)
     with opened(path) as db:
-        censored, cut = db.execute(_COUNTS, (start,)).fetchone()
-        full = list(_ballots(db.execute(_SAMPLES, (start,))))
-    return Ballots(full, cut or 0, censored or 0)
+        if strategy is not None:
+            _check_strategy(db, strategy)
+        asked = {"start": start, "strategy": strategy}
+        censored: dict[int, int] = {}
+        others: dict[str, int] = {}
+        cut = judged = 0
+        known = _Known(db)
+        for name, requested, exhaustive, scored, count in db.execute(known.counts, asked):
+            if exhaustive is None:
+                others[name] = others.get(name, 0) + count
+            elif exhaustive:
+                cut += count
+            elif scored:
+                judged += count
+            else:
+                censored[requested] = censored.get(requested, 0) + count
+        full = list(_ballots(db.execute(known.samples, asked)))
+    return Ballots(full, cut, censored, judged, others)
 
 
-_WHOLE: Final = "r.cut = 0 AND r.error IS NULL AND r.used >= coalesce(r.requested, r.launched)"
-_COUNTS: Final = f"""
-SELECT sum(r.exhaustive = 0), sum(r.exhaustive = 1 AND NOT ({_WHOLE}))
-FROM requests r WHERE +r.started >= ? AND r.exhaustive IS NOT NULL
-"""  # noqa: S608 - of constants
-_SAMPLES: Final = f"""
-SELECT s.request, s.answer, s.position, s.cost
-FROM requests r CROSS JOIN spans s ON s.request = r.id
-WHERE +r.started >= ? AND r.exhaustive = 1 AND {_WHOLE} AND s.parent = r.id
-  AND s.kind = (SELECT id FROM names WHERE text = 'sample') AND s.arrival < r.used
-ORDER BY s.request, s.arrival
-"""  # noqa: S608
+def _check_strategy(db: sqlite3.Connection, strategy: str) -> None:
+    rows = db.execute("SELECT text FROM names WHERE id IN (SELECT strategy FROM requests)")
+    names = sorted(name for (name,) in rows)
+    if strategy not in names:
+        has = f"has {', '.join(names)}" if names else "is empty"
+        raise UsageError("strategy", strategy, f"the store {has}")
 
 
-def _ballots(rows: Iterable[tuple[int, int, int, int | None]]) -> Iterable[Ballot]:
-    request = None
-    drawn: list[tuple[int, int, Decimal]] = []
-    for of, answer, position, cost in rows:
-        if of != request and drawn:
-            yield Ballot(*zip(*drawn, strict=True))
-            drawn = []
-        request = of
-        drawn.append((answer, position, dollars_of(cost)))
-    if drawn:
-        yield Ballot(*zip(*drawn, strict=True))
+_WHOLE: Final = (
+    "r.exhaustive = 1 AND r.cut = 0 AND r.error IS NULL "
+    "AND r.used >= coalesce(r.requested, r.launched)"
+)
+_ASKED: Final = (
+    "+r.started >= :start AND r.took IS NOT NULL AND "
+    "(:strategy IS NULL OR r.strategy = (SELECT id FROM names WHERE text = :strategy))"
+)
+
+
+class _Known:
+    """The queries, for the columns that a file has: one of an older version lacks some."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._columns = {
+            f"{alias}.{row[1]}"
+            for alias, table in (("r", "requests"), ("s", "spans"))
+            for row in db.execute(f"PRAGMA table_info({table})")
+        }
+
+    def _column(self, name: str) -> str:
+        return name if name in self._columns else "NULL"
+
+    @property
+    def _selection(self) -> str:
+        named = f"(SELECT text FROM names WHERE id = {self._column('r.selection')})"  # noqa: S608
+        return f"coalesce({named}, '{VOTES}')"
+
+    @property
+    def counts(self) -> str:
+        """By name, number of samples asked for, and why it is not replayed."""
+        return f"""
+            SELECT n.text, coalesce(r.requested, 0), r.exhaustive,
+              {self._selection} != '{VOTES}' AS scored, count(*)
+            FROM requests r JOIN names n ON n.id = r.strategy
+            WHERE {_ASKED} AND coalesce(NOT ({_WHOLE}), 1)
+            GROUP BY 1, 2, 3, 4
+        """  # noqa: S608 - of constants
+
+    @property
+    def samples(self) -> str:
+        """Samples and verdicts of what is replayed, those of a request together."""
+        column = self._column
+        return f"""
+            SELECT r.id, {self._selection}, coalesce({column("r.explored")}, 0), r.took,
+              k.text, s.position, s.answer, s.took - coalesce({column("s.queued")}, 0), s.cost,
+              {column("s.weight")}, {column("s.length")}, s.score,
+              s.status = (SELECT id FROM names WHERE text = 'pass')
+            FROM requests r CROSS JOIN spans s ON s.request = r.id JOIN names k ON k.id = s.kind
+            WHERE {_ASKED} AND {_WHOLE} AND s.parent = r.id
+              AND (k.text = 'verify' OR k.text = 'sample' AND s.arrival < r.used)
+            ORDER BY r.started, r.id, s.position, k.text
+        """  # noqa: S608
+
+
+_Row = tuple[
+    *(tuple[int, str, int, int]),
+    *(tuple[str, int, int, int, int | None]),
+    *(tuple[float | None, int | None, float | None, int | None]),
+]
+
+
+def _ballots(rows: Iterable[_Row]) -> Iterable[Ballot]:
+    for (_, selection, explored, took), group in groupby(rows, itemgetter(0, 1, 2, 3)):
+        draws = [_draw(list(each)) for _, each in groupby(group, itemgetter(5))]
+        kept = tuple(draw for draw in draws if draw is not None)
+        if kept:
+            yield Ballot(kept, selection, bool(explored), took / 1e6)
+
+
+def _draw(rows: Sequence[_Row]) -> Draw | None:
+    """A sample, with its verdict; None for the verdict of what was not used."""
+    sample, *verdicts = rows
+    if sample[4] != "sample":
+        return None
+    judged = verdicts[-1] if verdicts else None
+    return Draw(
+        answer=sample[6],
+        seconds=sum(max(0, row[7]) for row in rows) / 1e6,
+        cost=sum(row[8] or 0 for row in rows) / TRILLION,
+        weight=sample[9],
+        length=sample[10],
+        score=None if judged is None else judged[11],
+        passed=judged is not None and bool(judged[12]),
+    )

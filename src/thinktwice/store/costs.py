@@ -31,7 +31,8 @@ class Draws:
 
     Attributes:
         launched: Samples started.
-        wasted: Those of them that took no part in the decision: recalled, abandoned or too late.
+        wasted: Those of them that took no part in a decision: recalled, abandoned or too late, and
+            all of a request that came to none.
         wasted_cost: What these cost, in USD.
         saved: Samples that were asked for at the most, and not drawn since a rule stopped early.
         saved_cost: What these would have cost, each at the mean cost of the samples that its own
@@ -168,9 +169,11 @@ SELECT {key}, count(DISTINCT s.request), sum(s.calls), sum(s.input), sum(s.outpu
   sum(s.unpriced), sum(s.estimated)
 FROM requests r CROSS JOIN spend s ON s.request = r.id WHERE +r.started >= ? GROUP BY 1
 """
-_STOPPED: Final = "r.cut = 0 AND r.error IS NULL AND r.launched < r.requested"
+_STOPPED: Final = (
+    "r.cut = 0 AND r.error IS NULL AND r.stopped_by IS NOT NULL AND r.launched < r.requested"
+)
 _DRAWN: Final = f"""
-SELECT {{key}}, count(*), sum(r.launched), sum(r.launched - r.used), sum(r.wasted),
+SELECT {{key}}, count(*), sum(r.launched), sum(r.launched - coalesce(r.used, 0)), sum(r.wasted),
   sum(CASE WHEN {_STOPPED} THEN r.requested - r.launched END),
   sum(CASE WHEN {_STOPPED} AND r.launched > 0
       THEN (r.requested - r.launched) * (r.sampled / r.launched) END)

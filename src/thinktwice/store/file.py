@@ -8,6 +8,7 @@ from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from thinktwice.errors import UsageError
 from thinktwice.store import schema
 from thinktwice.store.rows import RequestRow, SpanRow, SpendRow
 
@@ -17,9 +18,18 @@ if TYPE_CHECKING:
 
 _TIMEOUT: Final = 5.0
 _ROOM: Final = 0.9  # of the bound is left when the oldest have gone
+_WORTHWHILE: Final = 0.75  # a file that is fuller is not written anew
 _AT_ONCE: Final = 100  # requests that go in one statement
 _SPAN: Final = 200  # bytes of a span, with its share of a request; more than most take
+_MOST_NAMES: Final = 1 << 15  # they never go; and strategies, models and errors are few
+_OTHERS: Final = "(others)"
 
+_IN_THE_BATCH: Final = (
+    sqlite3.DataError,
+    sqlite3.IntegrityError,
+    sqlite3.InterfaceError,
+    sqlite3.ProgrammingError,
+)
 _UNKNOWN: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _PRIMARY: Final = 0xFF
 
@@ -69,6 +79,7 @@ class StoreFile:
         except BaseException:
             self.close()
             raise
+        self._shrink(connection)
 
     def _opened(self) -> sqlite3.Connection:
         """The connection to the file that has this name now: another process may replace it."""
@@ -137,6 +148,7 @@ class StoreFile:
             strategy=name(on, row.strategy),  # type: ignore[arg-type] - as the table has it
             stopped_by=name(on, row.stopped_by),  # type: ignore[arg-type]
             error=name(on, row.error),  # type: ignore[arg-type]
+            selection=name(on, row.selection),  # type: ignore[arg-type]
         )
 
     def _span(self, on: sqlite3.Connection, row: SpanRow) -> tuple[object, ...]:
@@ -157,8 +169,13 @@ class StoreFile:
             return None
         if (known := self._names.get(text)) is not None:
             return known
-        on.execute("INSERT OR IGNORE INTO names (text) VALUES (?)", (text,))
-        (number,) = on.execute("SELECT id FROM names WHERE text = ?", (text,)).fetchone()
+        find = "SELECT id FROM names WHERE text = ?"
+        if on.execute(find, (text,)).fetchone() is None:
+            (count,) = on.execute("SELECT max(id) FROM names").fetchone()
+            if (count or 0) >= _MOST_NAMES and text != _OTHERS:
+                return self._name(on, _OTHERS)
+            on.execute("INSERT INTO names (text) VALUES (?)", (text,))
+        (number,) = on.execute(find, (text,)).fetchone()
         self._names[text] = number
         return number
 
@@ -174,11 +191,25 @@ class StoreFile:
         while _pages(on) > goal and (some := list(islice(oldest, _AT_ONCE))):
             _delete(on, some)
 
+    def _shrink(self, on: sqlite3.Connection) -> None:
+        """Make the file smaller, where it was allowed to be much larger before."""
+        (size,) = on.execute("PRAGMA page_size").fetchone()
+        (count,) = on.execute("PRAGMA page_count").fetchone()
+        if count * size > self._max_bytes and _pages(on) < _WORTHWHILE * count:
+            with suppress(sqlite3.Error):  # the batch is written; the next one tries again
+                on.execute("VACUUM")
+
 
 def is_corrupt(error: BaseException) -> bool:
     """Whether the file itself is broken, and not just out of reach."""
     code = getattr(error, "sqlite_errorcode", None)
     return code is not None and code & _PRIMARY in _UNKNOWN
+
+
+def may_pass(error: Exception) -> bool:
+    """Whether the batch may be written later: the fault is not in what it holds."""
+    ours = isinstance(error, sqlite3.Error | OSError | UsageError)
+    return ours and not isinstance(error, _IN_THE_BATCH)
 
 
 def _pages(on: sqlite3.Connection) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import os
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -19,12 +20,15 @@ from thinktwice.store.place import default_path
 from thinktwice.store.writer import Writer
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from opentelemetry.sdk.trace import TracerProvider
 
     from thinktwice.store.processor import Processor
 
 DEFAULT_BYTES: Final = 256 * 2**20
 _FEWEST_BYTES: Final = 2**20
+_DROPPING: Final = ("TraceIdRatioBased", "AlwaysOffSampler")
 
 
 class Observer:
@@ -32,11 +36,15 @@ class Observer:
 
     Attributes:
         path: The file.
+        settings: What `observe` was given beside it.
     """
 
-    def __init__(self, path: Path, writer: Writer, processor: Processor) -> None:
+    def __init__(
+        self, path: Path, writer: Writer, processor: Processor, settings: Mapping[str, float]
+    ) -> None:
         """Made by `observe`."""
         self.path = path
+        self.settings = settings
         self._writer = writer
         self._processor = processor
         self._attached = WeakSet[trace.TracerProvider]()
@@ -77,15 +85,23 @@ class Observer:
         if telemetry.is_sdk(current):
             self._attach(current)
             return current
+        return self._own or self._made()
+
+    def _made(self) -> TracerProvider:
+        """A provider for the file alone; what the environment says is for the application's."""
+        from opentelemetry.sdk.trace import SpanLimits, TracerProvider
+        from opentelemetry.sdk.trace.sampling import ALWAYS_ON
+
         with self._lock:
             if self._own is None:
-                from opentelemetry.sdk.trace import TracerProvider
-
-                self._own = TracerProvider(shutdown_on_exit=False)
+                limits = SpanLimits(max_span_attributes=SpanLimits.UNSET)
+                self._own = TracerProvider(ALWAYS_ON, shutdown_on_exit=False, span_limits=limits)
                 self._own.add_span_processor(self._processor)
             return self._own
 
     def _attach(self, provider: trace.TracerProvider) -> None:
+        if provider in self._attached:  # without the lock, which a fork might find taken
+            return
         with self._lock:
             if provider in self._attached:
                 return
@@ -96,6 +112,18 @@ class Observer:
             tell_once(f"the tracer provider of {kind} takes no span processor: nothing is stored")
         else:
             add(self._processor)
+            _tell_of_sampling(provider)
+
+
+def _tell_of_sampling(provider: trace.TracerProvider) -> None:
+    """Say it where a known sampler drops traces."""
+    describe = getattr(getattr(provider, "sampler", None), "get_description", None)
+    said = "" if describe is None else str(describe())
+    if any(known in said.partition(",")[0] for known in _DROPPING):
+        tell_once(
+            "the tracer provider drops traces, and the store of costs has what is left: take "
+            f"totals from the metrics, or have its sampler record all ({said.partition(',')[0]})"
+        )
 
 
 _observer: Observer | None = None
@@ -125,33 +153,45 @@ def observe(
         What to flush or to close; the same one if this path is observed already.
 
     Raises:
-        UsageError: The file is not ours, another one is observed already, or the SDK is missing.
+        UsageError: The file is not ours, another one is observed already, or this one with other
+            settings, or the SDK is missing.
     """
     global _observer  # noqa: PLW0603 - a process has one
     place = Path(path).expanduser() if path is not None else default_path()
-    place = place.absolute()  # the application may change its folder
+    place = place.resolve()  # the application may change its folder
     if not _is_size(max_bytes):
         raise UsageError("max_bytes", max_bytes, "give a number of bytes, at least 1048576")
     if not is_number(explore) or not 0 <= explore <= 1:
         raise UsageError("explore", explore, "give a share of the votes in [0, 1], such as 0.02")
+    settings = {"explore": explore, "max_bytes": max_bytes}
     with _switching:
         if _observer is not None:
             if _observer.path == place:
+                _agree(_observer.settings, settings)
                 return _observer
             remedy = f"{_observer.path} is observed already: close() that one first"
             raise UsageError("path", str(place), remedy)
         with suppress(OSError):  # runs go on, and the writer says what it is
             schema.check(place)
-        _observer = _made(place, max_bytes)
+        _observer = _made(place, settings, max_bytes)
         telemetry.providers_by(_observer.provider)
         exploring.explore(explore)
+        if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+            tell_once("OTEL_SDK_DISABLED is set, so that no costs are stored")
         current = trace.get_tracer_provider()
         if telemetry.is_sdk(current):
             _observer.provider(current)
         return _observer
 
 
-def _made(path: Path, max_bytes: int) -> Observer:
+def _agree(before: Mapping[str, float], now: Mapping[str, float]) -> None:
+    for name, value in now.items():
+        if before[name] != value:
+            remedy = f"observed with {before[name]} already: give the same, or close() that first"
+            raise UsageError(name, value, remedy)
+
+
+def _made(path: Path, settings: Mapping[str, float], max_bytes: int) -> Observer:
     try:
         from thinktwice.store.processor import Processor
     except ImportError:
@@ -159,7 +199,7 @@ def _made(path: Path, max_bytes: int) -> Observer:
         raise UsageError("observe", str(path), remedy) from None
     writer = Writer(path, max_bytes)
     atexit.register(writer.finish)
-    return Observer(path, writer, Processor(writer))
+    return Observer(path, writer, Processor(writer), settings)
 
 
 def _is_size(value: object) -> bool:

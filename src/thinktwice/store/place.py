@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import Final
+
+from thinktwice.folders import state_folder
 
 VARIABLE: Final = "THINKTWICE_STORE"
 
@@ -18,18 +19,4 @@ def default_path() -> Path:
     """
     if named := os.environ.get(VARIABLE):
         return Path(named).expanduser()
-    return _state() / "thinktwice" / "spans.db"
-
-
-def _state() -> Path:
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Application Support"
-    if sys.platform == "win32":
-        return _absolute("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
-    return _absolute("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-
-
-def _absolute(variable: str) -> Path | None:
-    """The XDG specification has relative paths ignored."""
-    path = Path(os.environ.get(variable, ""))
-    return path if path.is_absolute() else None
+    return state_folder() / "spans.db"

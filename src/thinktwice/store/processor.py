@@ -33,6 +33,8 @@ class Processor(SpanProcessor):
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Note what is around a span."""
         del parent_context  # the span knows its parent
+        if self._writer.closed:  # a provider never lets a processor go
+            return
         around = self._open.get(span.parent.span_id) if span.parent else None
         if is_ours(span):
             around = Node(span, around)

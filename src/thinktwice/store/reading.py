@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -34,7 +35,7 @@ def opened(path: Path) -> Generator[sqlite3.Connection]:
         if not path.exists() or not path.stat().st_size:
             remedy = "nothing is stored there: call thinktwice.observe() in your application"
             raise UsageError("store", str(path), remedy)
-        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5)
+        connection = sqlite3.connect(_address(path.resolve()), uri=True, timeout=5)
     except (OSError, sqlite3.Error) as error:
         raise UsageError("store", str(path), f"it cannot be read ({error})") from None
     try:
@@ -44,6 +45,14 @@ def opened(path: Path) -> Generator[sqlite3.Connection]:
         raise UsageError("store", str(path), f"it cannot be read ({error})") from None
     finally:
         connection.close()
+
+
+def _address(path: Path) -> str:
+    """For SQLite, which even to read keeps files beside the store, where nobody writes to it."""
+    log = path.with_name(f"{path.name}-wal")
+    written = log.exists() and log.stat().st_size
+    still = not written and not os.access(path.parent, os.W_OK)
+    return f"{path.as_uri()}?{'immutable=1' if still else 'mode=ro'}"
 
 
 def dollars_of(trillionths: int | None) -> Decimal:

@@ -8,8 +8,10 @@ from thinktwice import telemetry
 from thinktwice.store.seen import (
     Seen,
     duration_of,
+    microseconds,
     model_of,
     name_of,
+    real,
     short,
     start_of,
     status_of,
@@ -43,6 +45,9 @@ class SpanRow(NamedTuple):
     input: int | None
     output: int | None
     cost: int | None
+    queued: int | None = None
+    weight: float | None = None
+    length: int | None = None
 
 
 class RequestRow(NamedTuple):
@@ -70,6 +75,8 @@ class RequestRow(NamedTuple):
     sampled: int | None = None
     wasted: int | None = None
     error: str | None = None
+    explored: int | None = None
+    selection: str | None = None
 
 
 class SpendRow(NamedTuple):
@@ -111,7 +118,6 @@ def span_row(seen: Seen, node: Node) -> SpanRow:
     span, attributes, ours = seen.span, seen.attributes, seen.ours
     around = node.parent if ours else node
     cost = trillionths(attributes.get(telemetry.COST)) if ours else None
-    score = attributes.get(telemetry.SCORE)
     return SpanRow(
         id=span_id(span),
         parent=None if around is None else around.id,
@@ -125,11 +131,14 @@ def span_row(seen: Seen, node: Node) -> SpanRow:
         position=whole(attributes, telemetry.INDEX),
         arrival=whole(attributes, telemetry.ARRIVAL),
         answer=whole(attributes, telemetry.GROUP),
-        score=float(score) if isinstance(score, int | float) else None,
+        score=real(attributes.get(telemetry.SCORE)),
         calls=whole(attributes, telemetry.CALLS),
         input=tokens_of(attributes, "input_tokens"),
         output=tokens_of(attributes, "output_tokens"),
         cost=cost,
+        queued=microseconds(attributes.get(telemetry.QUEUED)) or None,
+        weight=real(attributes.get(telemetry.WEIGHT)),
+        length=whole(attributes, telemetry.LENGTH),
     )
 
 
@@ -162,7 +171,8 @@ def _begun(seen: Seen, root: Node) -> RequestRow:
     span, attributes, context = seen.span, seen.attributes, seen.span.context
     return RequestRow(
         id=root.id,
-        run=str(attributes.get(telemetry.RUN_ID) or f"{context.span_id:016x}" if context else ""),
+        run=short(attributes.get(telemetry.RUN_ID))
+        or (f"{context.span_id:016x}" if context else ""),
         trace=f"{context.trace_id:032x}" if context else "",
         strategy=_strategy(seen),
         started=start_of(span),
@@ -180,7 +190,6 @@ def ended(seen: Seen, root: Node) -> RequestRow:
     attributes = seen.attributes
     total = root.total
     used = whole(attributes, telemetry.USED)
-    agreement = attributes.get(telemetry.AGREEMENT)
     stopped_by, cut = _stopped_by(attributes.get(telemetry.STOPPED_BY))
     return _begun(seen, root)._replace(
         took=duration_of(seen.span),
@@ -192,7 +201,7 @@ def ended(seen: Seen, root: Node) -> RequestRow:
         stopped_by=stopped_by,
         cut=int(cut),
         exhaustive=whole(attributes, telemetry.EXHAUSTIVE),
-        agreement=float(agreement) if isinstance(agreement, int | float) else None,
+        agreement=real(attributes.get(telemetry.AGREEMENT)),
         calls=total.calls,
         input=total.input,
         output=total.output,
@@ -202,9 +211,11 @@ def ended(seen: Seen, root: Node) -> RequestRow:
         wasted=sum(
             cost
             for arrival, cost in root.samples
-            if arrival is None or (used is not None and arrival >= used)
+            if arrival is None or used is None or arrival >= used
         ),
         error=short(attributes.get("error.type")),
+        explored=whole(attributes, telemetry.EXPLORED),
+        selection=short(attributes.get(telemetry.SELECTION)),
     )
 
 
@@ -237,8 +248,8 @@ def _strategy(seen: Seen) -> str:
 def _role(seen: Seen, node: Node) -> str:
     """What the calls of a span are for: its own word, or that of the span around it."""
     while True:
-        if role := seen.attributes.get(telemetry.ROLE):
-            return str(role)
+        if role := short(seen.attributes.get(telemetry.ROLE)):
+            return role
         if seen.kind not in {"call", "run", "agent"}:
             return seen.kind
         if node.parent is None:

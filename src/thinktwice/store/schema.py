@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 APPLICATION: Final = 0x74776963
 """In the header of our files: "twic"."""
-VERSION: Final = 1
+VERSION: Final = 2
 
 # Times are microseconds since 1970, durations microseconds, costs trillionths of a USD. `name`,
 # `model`, `status` and their like are numbers in `names`. A request is an outermost run; what of it
@@ -27,7 +27,7 @@ CREATE TABLE IF NOT EXISTS requests (
   started INTEGER NOT NULL, took INTEGER, requested INTEGER, launched INTEGER, used INTEGER,
   failed INTEGER, stopped_by INTEGER, cut INTEGER, exhaustive INTEGER, agreement REAL,
   calls INTEGER, input INTEGER, output INTEGER, cost INTEGER, unpriced INTEGER,
-  sampled INTEGER, wasted INTEGER, error INTEGER
+  sampled INTEGER, wasted INTEGER, error INTEGER, explored INTEGER, selection INTEGER
 );
 CREATE INDEX IF NOT EXISTS requests_by_time ON requests (started);
 CREATE TABLE IF NOT EXISTS spend (
@@ -40,9 +40,20 @@ CREATE TABLE IF NOT EXISTS spans (
   id INTEGER NOT NULL, parent INTEGER, request INTEGER NOT NULL, kind INTEGER NOT NULL,
   name INTEGER, model INTEGER, status INTEGER, started INTEGER NOT NULL, took INTEGER NOT NULL,
   position INTEGER, arrival INTEGER, answer INTEGER, score REAL,
-  calls INTEGER, input INTEGER, output INTEGER, cost INTEGER
+  calls INTEGER, input INTEGER, output INTEGER, cost INTEGER,
+  queued INTEGER, weight REAL, length INTEGER
 );
 CREATE INDEX IF NOT EXISTS spans_by_request ON spans (request);
+"""
+
+# What a file of version 1 lacks; its rows stay as they are.
+_ADDED: Final = f"""
+ALTER TABLE requests ADD COLUMN explored INTEGER;
+ALTER TABLE requests ADD COLUMN selection INTEGER;
+ALTER TABLE spans ADD COLUMN queued INTEGER;
+ALTER TABLE spans ADD COLUMN weight REAL;
+ALTER TABLE spans ADD COLUMN length INTEGER;
+PRAGMA user_version = {VERSION};
 """
 
 # A loss of power may take the last moments, and corrupts nothing.
@@ -61,11 +72,13 @@ def check(path: Path) -> None:
     Only the header is read, so that a file of ours with damage elsewhere passes.
 
     Raises:
-        UsageError: It is no store, or one of a newer version.
+        UsageError: It is a folder, no store, or one of a newer version.
         OSError: It cannot be read.
     """
     if not path.exists():
         return
+    if path.is_dir():
+        raise UsageError("path", str(path), "this is a folder: name a file in it")
     with path.open("rb") as file:
         header = file.read(100)
     if not header:
@@ -93,8 +106,23 @@ def connect(path: Path, *, timeout: float) -> sqlite3.Connection:
         # Before there is a log, so that the header of the file itself says whose it is.
         if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'spans'").fetchone():
             connection.executescript(f"BEGIN IMMEDIATE; {TABLES} COMMIT;")
+        elif _version(connection) < VERSION:
+            _bring_up(connection)
         connection.executescript(_SETTINGS)
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    return version
+
+
+def _bring_up(connection: sqlite3.Connection) -> None:
+    """Add what an older file lacks, unless another process has done so meanwhile."""
+    connection.execute("BEGIN IMMEDIATE")
+    for statement in _ADDED.split(";") if _version(connection) < VERSION else ():
+        connection.execute(statement)
+    connection.execute("COMMIT")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Final
 
 from thinktwice import telemetry
-from thinktwice.store.tree import TRILLION, signed
+from thinktwice.store.tree import TRILLION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     Attributes = Mapping[str, AttributeValue]
 
 _LONGEST: Final = 200
+_MOST: Final = 10**15  # more than any count, and few enough to add up in 64 bits
+_DEAREST: Final = 10**4  # USD of one span; sums of these fit as well
 _KIND: Final = "openinference.span.kind"
 _OPERATION: Final = "gen_ai.operation.name"
 _OURS: Final = "thinktwice"
@@ -29,7 +32,7 @@ class Seen:
         span: The span.
         attributes: A copy.
         ours: thinktwice wrote it.
-        kind: What it is of: run, agent, sample, verify, call, shadow, or a role of its own.
+        kind: What it is of: run, agent, sample, verify, tool, call, shadow, or a role of its own.
     """
 
     __slots__ = ("attributes", "kind", "ours", "span")
@@ -49,6 +52,8 @@ class Seen:
             return "run"
         if operation == "invoke_agent":
             return "agent"
+        if operation == "execute_tool":
+            return "tool"
         return self.span.name.removeprefix("thinktwice.").split(" ", 1)[0]
 
 
@@ -117,14 +122,26 @@ def tokens_of(attributes: Attributes, which: str) -> int | None:
 
 
 def whole(attributes: Attributes, name: str) -> int | None:
-    """A whole number that SQLite can keep."""
+    """A whole number, as far as SQLite can add it up."""
     value = attributes.get(name)
-    return signed(value & (1 << 64) - 1) if isinstance(value, int) else None
+    return max(-_MOST, min(value, _MOST)) if isinstance(value, int) else None
 
 
 def trillionths(cost: AttributeValue | None) -> int | None:
-    """Of an amount of USD."""
-    return round(cost * TRILLION) if isinstance(cost, int | float) else None
+    """Of an amount of USD, ten thousand at the most."""
+    if not isinstance(cost, int | float) or (isinstance(cost, float) and not math.isfinite(cost)):
+        return None
+    return round(max(-_DEAREST, min(cost, _DEAREST)) * TRILLION)
+
+
+def real(value: AttributeValue | None) -> float | None:
+    """A number."""
+    return float(value) if isinstance(value, int | float) else None
+
+
+def microseconds(seconds: AttributeValue | None) -> int:
+    """Of a time in seconds."""
+    return round(1e6 * (real(seconds) or 0.0))
 
 
 def start_of(span: ReadableSpan) -> int:
@@ -138,5 +155,13 @@ def duration_of(span: ReadableSpan) -> int:
 
 
 def short(text: AttributeValue | None) -> str | None:
-    """A name, and never more: an attribute of somebody else's may be of any length."""
-    return str(text)[:_LONGEST] if text else None
+    """A name, and never more: an attribute of somebody else's may be anything.
+
+    What no terminal prints, or no file keeps, is replaced.
+    """
+    if not text:
+        return None
+    kept = str(text)[:_LONGEST]
+    if kept.isprintable():
+        return kept
+    return "".join(each if each.isprintable() else "\ufffd" for each in kept)

@@ -12,8 +12,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from thinktwice import telemetry
-from thinktwice.errors import ThinktwiceWarning, UsageError
-from thinktwice.store.file import Batch, StoreFile, is_corrupt
+from thinktwice.errors import ThinktwiceWarning
+from thinktwice.store.file import Batch, StoreFile, is_corrupt, may_pass
 from thinktwice.store.rows import begun, ended, note, span_row, spend_on, spend_row
 from thinktwice.store.seen import Seen
 from thinktwice.store.tree import NOTHING
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 MOST: Final = 1 << 16
 """Spans that wait at the most: half a minute of a thousand samples a second while a disk hangs."""
-_FAULTS: Final = (sqlite3.Error, OSError, UsageError)
 _AT_ONCE: Final = 1000  # spans in a transaction
 _PAUSE: Final = 0.2  # seconds between batches: a transaction costs as much as many rows
 _LONG_PAUSE: Final = 2.0  # after one that failed
@@ -46,6 +45,7 @@ class Writer:
     Attributes:
         dropped: Spans that were lost while it was open.
         written: Spans that this process wrote.
+        closed: It takes no more.
     """
 
     def __init__(self, path: Path, max_bytes: int, *, most: int = MOST) -> None:
@@ -58,7 +58,7 @@ class Writer:
         """
         self._file = StoreFile(path, max_bytes)
         self._most = most
-        self._closed = False
+        self.closed = False
         self._inherited: list[sqlite3.Connection] = []
         self._fresh()
         if hasattr(os, "register_at_fork"):
@@ -74,22 +74,26 @@ class Writer:
         self._hurry = threading.Event()
         self._writing = threading.Lock()
         self._counting = threading.Lock()
+        self._finished = False
         self._told: set[str] = set()
         self._agents: dict[str, Spend] = {}
 
     def put(self, span: ReadableSpan, node: Node) -> None:
-        """Take a span in; never waits.
+        """Take a span in; never waits, unless the interpreter is about to end.
 
         Args:
             span: It, ended.
             node: Of it, or of the span of ours around it.
         """
-        if self._closed:
+        if self.closed:
             return
         if len(self._waiting) >= self._most:
             self._drop(1)
             return
         self._waiting.append((span, node))
+        if self._finished:
+            self.finish()
+            return
         if not self._wake.is_set():
             self._wake.set()
             if self._thread is None:
@@ -101,18 +105,20 @@ class Writer:
             return self._write()
 
     def finish(self) -> None:
-        """Flush for the last time: what cannot be written now is lost, and counted."""
+        """Flush as the process ends: what cannot be written now is lost, and counted."""
         with self._writing:
+            self._finished = True
             if not self._write():
                 lost = len(self._batch.spans) if self._batch else 0
-                self._drop(lost + len(self._waiting))
+                self.dropped += lost + len(self._waiting)
                 self._batch = None
                 self._waiting.clear()
+                self._tell(f"{self.dropped} spans are lost to the store of costs {self._file.path}")
             self._file.close()  # which also empties its log
 
     def close(self) -> None:
         """Flush for the last time, and take nothing in any more."""
-        self._closed = True
+        self.closed = True
         self.finish()
         self._hurry.set()
         self._wake.set()
@@ -132,12 +138,12 @@ class Writer:
 
     def _work(self) -> None:
         pause = _PAUSE
-        while not self._closed:
+        while not self.closed:
             self._wake.wait()
             self._hurry.wait(pause)
             self._wake.clear()
             with self._writing:
-                done = self._closed or self._write()
+                done = self.closed or self._write()
             pause = _PAUSE if done else _LONG_PAUSE
             if not done:
                 self._wake.set()
@@ -148,9 +154,8 @@ class Writer:
             if self._batch is None:
                 count = min(len(self._waiting), _AT_ONCE)
                 self._batch = self._made([self._waiting.popleft() for _ in range(count)])
-            if not self._tried(self._batch):
+            if not self._done(self._batch):
                 return False
-            self.written += len(self._batch.spans)
             self._batch = None
         return True
 
@@ -189,32 +194,36 @@ class Writer:
             del self._agents[next(iter(self._agents))]
         return before
 
-    def _tried(self, batch: Batch) -> bool:
+    def _done(self, batch: Batch) -> bool:
+        """Write a batch, and drop one that never can be; False if it may be later."""
         try:
-            self._file.write(batch)
-        except _FAULTS as error:
-            if is_corrupt(error):
-                return self._replaced(batch)
-            self._tell(f"costs are not stored at the moment ({error}): the newest wait")
-            return False
+            self._tried(batch)
+        except Exception as error:  # noqa: BLE001 - the thread must not end
+            if may_pass(error):
+                where = self._file.path
+                self._tell(f"costs cannot be written to {where} now ({error}): spans wait for it")
+                return False
+            self._drop(len(batch.spans))
+        else:
+            self.written += len(batch.spans)
         return True
 
-    def _replaced(self, batch: Batch) -> bool:
-        """Set a corrupt file aside and begin another."""
+    def _tried(self, batch: Batch) -> None:
+        """Write a batch; a corrupt file is set aside for it."""
         try:
+            self._file.write(batch)
+        except sqlite3.DatabaseError as error:
+            if not is_corrupt(error):
+                raise
             aside = self._file.set_aside()
             if aside is not None:
                 self._tell(f"the store of costs was corrupt: it is {aside} now, a new one begins")
             self._file.write(batch)
-        except _FAULTS as error:
-            self._tell(f"the store of costs is corrupt and cannot be moved away ({error})")
-            return False
-        return True
 
     def _drop(self, count: int) -> None:
         with self._counting:
             self.dropped += count
-        self._tell("spans are lost to the store of costs; see Observer.dropped for how many")
+        self._tell("spans are lost to the store of costs; Observer.dropped counts them")
 
     def _tell(self, message: str) -> None:
         """Warn, once for each message; a filter that raises must not end the thread."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, TypeVar
 
 from thinktwice import launch
 from thinktwice.ballot import Ballot, best_member, heaviest, rank_weights
 from thinktwice.errors import UsageError
+from thinktwice.grouping import Grouping
 from thinktwice.remarks import FAILED, NONE_PASSED, UNJUDGED
 from thinktwice.result import Outcome
 from thinktwice.selection import Entrants, Selection
@@ -113,7 +115,7 @@ class BestOfN(Strategy):
         launch.tau_of(self.prefer)
         check_flags(hedge=self.hedge, warm_first=self.warm_first)
         check_vary(self.vary)
-        if not callable(self.weights) and self.weights not in tuple(_WEIGHING):
+        if not callable(self.weights) and self.weights not in ("score", "rank"):
             remedy = "give 'score', 'rank' or a function of the scores"
             raise UsageError("weights", self.weights, remedy)
         check_inside(self.of)
@@ -147,7 +149,12 @@ class BestOfN(Strategy):
         verifier = None if self.verifier is None else as_verifier(self.verifier)
         exact = verifier is not None and verifier.exact
         rule = self.stop or (GoodEnough(1.0) if exact else AtMost(self.n))
-        ballot: Ballot[T] = Ballot(self.n, equivalent=self.equivalent)
+        same = None if self.equivalent is None else cache(self.equivalent)  # also asked for spans
+        run.grouping = Grouping(same)
+        run.selection = self._selection(exact=exact)
+        if run.selection is not None:
+            run.exhaustive = isinstance(rule, AtMost) and rule.n >= self.n
+        ballot: Ballot[T] = Ballot(self.n, equivalent=same)
         scores: dict[int, float] = {}
         counted: set[int] = set()
         pace = launch.Pace(
@@ -190,6 +197,12 @@ class BestOfN(Strategy):
             used=tally.finished,
         )
 
+    def _selection(self, *, exact: bool) -> str | None:
+        """What the answer goes by, where scores alone say so."""
+        if self.select != "weighted" or self.verifier is None or callable(self.weights):
+            return None
+        return "exact" if exact else self.weights
+
     async def _selected(
         self,
         run: Run[P, T],
@@ -199,8 +212,8 @@ class BestOfN(Strategy):
     ) -> tuple[Sample[T] | None, float | None]:
         """The winner, and the share of the weight that its answer has, or of the votes."""
         exact = verifier is not None and verifier.exact
-        weigh = self.weights if callable(self.weights) else _WEIGHING[self.weights]
-        weights = _weights_of(groups, scores, _best_only if exact else weigh)
+        weigh = self.weights if callable(self.weights) else WEIGHING[self.weights]
+        weights = weights_of(groups, scores, WEIGHING["exact"] if exact else weigh)
         if self.select == "weighted":
             group = heaviest(groups, weights)
             if not exact and len(groups) == len(weights) > 1:
@@ -251,10 +264,16 @@ def _unjudged(run: Run[P, T], counted: set[int]) -> list[Sample[T]]:
     return [sample for sample in run.samples if cut and sample.index not in counted]
 
 
-def _weights_of(
+def weights_of(
     groups: Sequence[Group[T]], scores: Mapping[int, float], weigh: Weighing
 ) -> dict[int, float]:
-    """Of each sample, by its index."""
+    """Weight of each sample, by its index.
+
+    Args:
+        groups: The groups of a ballot.
+        scores: Of the samples that have one, by index.
+        weigh: The weights that follow from the scores.
+    """
     samples = [sample for group in groups for sample in group.samples]
     known = _weights([scores.get(sample.index) for sample in samples], weigh)
     if not any(known):  # all fail alike: the vote decides
@@ -295,4 +314,9 @@ def _as_they_are(scores: Sequence[float | None]) -> list[float]:
 
 Weighing: TypeAlias = "Callable[[Sequence[float | None]], list[float]]"
 
-_WEIGHING: Final[Mapping[str, Weighing]] = {"score": _as_they_are, "rank": rank_weights}
+WEIGHING: Final[Mapping[str, Weighing]] = {
+    "score": _as_they_are,
+    "rank": rank_weights,
+    "exact": _best_only,
+}
+"""What weights follow from scores, by name; "exact" is for verifiers that are."""

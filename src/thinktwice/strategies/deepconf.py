@@ -117,6 +117,7 @@ class DeepConf(Strategy):
             warmup=self.warmup,
             equivalent=self.equivalent,
         )
+        run.weigh = poll.confidence_of
         rule = with_certain(Consensus(self.consensus, after=self.warmup))
         tau = launch.tau_of(self.prefer, recallable=run.recallable)
         pace = launch.Pace(rule=rule, tally=poll.tally, tau=tau)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from thinktwice import launch
 from thinktwice.ballot import Ballot, LaunchOrder
 from thinktwice.errors import UsageError
+from thinktwice.grouping import Grouping
 from thinktwice.remarks import ALL_DIFFERENT, FAST_DIFFER, UNWEIGHTED, all_different
 from thinktwice.result import Outcome
 from thinktwice.stop import AtMost, Settled, Stop, Tally, with_certain
@@ -113,10 +115,12 @@ class Vote(Strategy):
 
     async def __call__(self, run: Run[P, T]) -> Outcome[T]:
         """Draw, count, and stop as soon as the rule allows."""
-        ballot: Ballot[T] = Ballot(
-            self.n, equivalent=self.equivalent, weighted=self.weight is not None
-        )
-        rule = with_certain(self._rule(run))
+        same = None if self.equivalent is None else cache(self.equivalent)  # also asked for spans
+        run.grouping = Grouping(same)
+        run.weigh = None if self.weight is None else self._weight
+        ballot: Ballot[T] = Ballot(self.n, equivalent=same, weighted=self.weight is not None)
+        explores = self._explores(run)
+        rule = with_certain(AtMost(self.n) if explores else self.stop)
         order: LaunchOrder[T] | None = LaunchOrder() if self._in_launch_order(run) else None
         counted = ballot.tally()
 
@@ -141,23 +145,37 @@ class Vote(Strategy):
         ) as samples:
             async for sample, _ in samples:
                 for each in (sample,) if order is None else order.after(sample):
-                    ballot.add(each, weight=self._weight(each))
+                    ballot.add(each, weight=run.weighed(each))
                     counted = ballot.tally()
                     if pace.over():
                         break
         if order is not None and run.exhausted is not None:
             for each in order.rest():  # nothing more will come before them, and they are paid for
-                ballot.add(each, weight=self._weight(each))
+                ballot.add(each, weight=run.weighed(each))
             counted = ballot.tally()
+        if explores and run.exhausted is not None:
+            ballot, rule = self._as_usual(run, same, in_order=order is not None)
+            counted = ballot.tally(run.seconds)
         return self._outcome(run, ballot, tally(), rule, in_order=order is not None)
 
-    def _rule(self, run: Run[P, T]) -> Stop:
-        """When to stop; never early, in the share of the runs that explores."""
-        replayable = self.weight is None and self.equivalent is None and self.prefer != "shortest"
-        if not replayable:
-            return self.stop
+    def _explores(self, run: Run[P, T]) -> bool:
+        """Whether it goes on to n though its rule may fire; told to whoever replays it."""
         whole = isinstance(self.stop, AtMost) and self.stop.n >= self.n
-        return AtMost(self.n) if run.explores(anyway=whole) else self.stop
+        explores = not whole and self.prefer != "shortest" and run.explores(self.calls)
+        run.exhaustive, run.selection = whole or explores, "votes"
+        return explores
+
+    def _as_usual(
+        self, run: Run[P, T], same: Callable[[Hashable, Hashable], bool] | None, *, in_order: bool
+    ) -> tuple[Ballot[T], Stop]:
+        """The ballot under its own rule, of samples that were drawn until a budget ended it."""
+        rule = with_certain(self.stop)
+        ballot: Ballot[T] = Ballot(self.n, equivalent=same, weighted=self.weight is not None)
+        for sample in sorted(run.samples, key=lambda s: s.index) if in_order else run.samples:
+            if rule.fired(ballot.tally()) is not None:
+                break
+            ballot.add(sample, weight=run.weighed(sample))
+        return ballot, rule
 
     def _outcome(
         self, run: Run[P, T], ballot: Ballot[T], final: Tally, rule: Stop, *, in_order: bool
@@ -167,7 +185,8 @@ class Vote(Strategy):
         if self.weight is not None and ballot.unweighted:
             run.warn(UNWEIGHTED, aloud=True)
         fired = rule.fired(final) if final.remaining else None
-        cut = run.exhausted if final.remaining and (fired is None or run.out_of_time) else None
+        late = run.out_of_time and not run.explored  # else its own rule had fired in time
+        cut = run.exhausted if final.remaining and (fired is None or late) else None
         if not in_order and rule.counts_only and cut is None and self.prefer != "shortest":
             self._look_for_association(run, final, rule)
         return Outcome(

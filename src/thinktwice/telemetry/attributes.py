@@ -15,6 +15,9 @@ CACHE_WRITE: Final = "cache_creation.input_tokens"
 """The end of the name of the tokens that were written to a cache: later drafts of the conventions
 call it `cache_write.input_tokens`, which few backends read."""
 
+SCHEMA_URL: Final = "https://opentelemetry.io/schemas/1.41.0"
+"""The version of the conventions that the names are of."""
+
 # Ours.
 RUN_ID: Final = "thinktwice.run.id"
 STRATEGY: Final = "thinktwice.strategy"
@@ -24,12 +27,16 @@ USED: Final = "thinktwice.samples.used"
 FAILED: Final = "thinktwice.samples.failed"
 CANCELLED: Final = "thinktwice.samples.cancelled"
 EXHAUSTIVE: Final = "thinktwice.exhaustive"
+EXPLORED: Final = "thinktwice.explored"
+SELECTION: Final = "thinktwice.selection"
 STOPPED_BY: Final = "thinktwice.stopped_by"
 AGREEMENT: Final = "thinktwice.agreement"
 SELECTED: Final = "thinktwice.selected.index"
 INDEX: Final = "thinktwice.sample.index"
 ARRIVAL: Final = "thinktwice.sample.arrival"
 GROUP: Final = "thinktwice.sample.group"
+WEIGHT: Final = "thinktwice.sample.weight"
+LENGTH: Final = "thinktwice.sample.length"
 SAMPLER: Final = "thinktwice.sampler"
 VARIANT: Final = "thinktwice.sample.variant"
 HEDGE: Final = "thinktwice.sample.hedge"
@@ -59,11 +66,28 @@ USAGE: Final[Mapping[str, str]] = {
     "cache_write_tokens": f"thinktwice.usage.{CACHE_WRITE}",
     "reasoning_tokens": "thinktwice.usage.reasoning.output_tokens",
 }
-# The conventions', on leaf spans of model calls alone.
+# The conventions'; usage, models and settings on leaf spans of model calls alone.
 GEN_AI_USAGE: Final[Mapping[str, str]] = {
     name: ours.replace("thinktwice", "gen_ai") for name, ours in USAGE.items()
 }
-GEN_AI_REQUEST: Final = ("temperature", "top_p", "max_tokens", "seed")
+GEN_AI_REQUEST: Final[Mapping[str, str]] = {
+    name: f"gen_ai.request.{name}"
+    for name in (
+        *("temperature", "top_p", "top_k", "max_tokens", "seed"),
+        *("frequency_penalty", "presence_penalty"),
+    )
+}
+GEN_AI_TOOL: Final = "gen_ai.tool.name"
+AGENT: Final = "gen_ai.agent.name"
+OPERATION: Final = "gen_ai.operation.name"
+WORKFLOW: Final = "gen_ai.workflow.name"
+REQUEST_MODEL: Final = "gen_ai.request.model"
+RESPONSE_MODEL: Final = "gen_ai.response.model"
+PROVIDER: Final = "gen_ai.provider.name"
+CHOICES: Final = "gen_ai.request.choice.count"
+STREAM: Final = "gen_ai.request.stream"
+FINISH_REASONS: Final = "gen_ai.response.finish_reasons"
+RESPONSE_ID: Final = "gen_ai.response.id"
 KIND: Final = "openinference.span.kind"
 ERROR_TYPE: Final = "error.type"
 
@@ -87,6 +111,8 @@ OPENINFERENCE_USAGE: Final[Mapping[str, str]] = {
 OPENINFERENCE_TOTAL: Final = "llm.token_count.total"
 
 # Only while content is captured.
+TOOL_ARGUMENTS: Final = "gen_ai.tool.call.arguments"
+TOOL_RESULT: Final = "gen_ai.tool.call.result"
 INPUT_MESSAGES: Final = "gen_ai.input.messages"
 OUTPUT_MESSAGES: Final = "gen_ai.output.messages"
 INPUT_VALUE: Final = "input.value"

@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
+from uuid import uuid4
 
 from opentelemetry import metrics, trace
 
-from thinktwice.errors import UsageError
+from thinktwice.errors import TypeOf, UsageError
+from thinktwice.remarks import tell_once
 from thinktwice.telemetry.dialects import named_dialects, say_dialects
+from thinktwice.telemetry.environment import SIGNALS, Signal, Target, targets
 from thinktwice.telemetry.flushing import flush_at_exit
-from thinktwice.telemetry.providers import is_sdk
+from thinktwice.telemetry.harmless import attempted
 from thinktwice.telemetry.troubles import watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-Signal = Literal["traces", "metrics", "logs"]
+    from thinktwice.telemetry.connection import Connection
 
-_SIGNALS: Final[tuple[Signal, ...]] = ("traces", "metrics", "logs")
-_PROTOCOL: Final = "http/protobuf"
 _OTLP: Final = "opentelemetry.exporter.otlp.proto.http"
 
 _lock: Final = threading.Lock()
-_configured: tuple[object, ...] | None = None
+_configured: Mapping[str, object] | None = None
 
 
 def configure(
@@ -33,96 +33,129 @@ def configure(
     endpoint: str | None = None,
     headers: Mapping[str, str] | None = None,
     service_name: str | None = None,
-    signals: Sequence[Signal] = _SIGNALS,
+    signals: Sequence[Signal] | None = None,
     dialects: Sequence[str] | None = None,
 ) -> None:
     """Send traces, metrics and log events over OTLP, where the application has not set that up.
 
-    Where it has, there is nothing to do: runs write to what it has
-    set. What is not given comes from the standard environment variables, `OTEL_EXPORTER_OTLP_*`,
-    `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`, `OTEL_TRACES_SAMPLER`, `OTEL_BSP_*` and
-    `OTEL_{TRACES,METRICS,LOGS}_EXPORTER=none`. Needs the `otel` extra.
+    What it has set up stays: runs write to that. What is not given comes from the standard
+    environment variables, `OTEL_EXPORTER_OTLP_*`, `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`,
+    `OTEL_TRACES_SAMPLER`, `OTEL_BSP_*`, `OTEL_{TRACES,METRICS,LOGS}_EXPORTER=none` and
+    `OTEL_SDK_DISABLED`. Needs the `otel` extra. It is the application that calls it, and not a
+    library: a process has one of each provider, and the first that is set stays.
 
     Sending is done in batches on threads of their own and never blocks or fails a run. A backend
-    that does not answer is told of once. What waits at exit is sent then, in five seconds at most.
+    that does not take it is told of once. What waits at exit is sent then, in five seconds at most;
+    `flush` sends it before.
 
     Args:
         endpoint: Base URL, such as "http://localhost:4318"; the paths of the signals are added.
-        headers: Of each request, such as a key of the backend's.
+        headers: Of each request, such as a key of the backend's; beside those of the environment.
         service_name: What the backend calls the application.
-        signals: What is sent.
+        signals: What is sent; by default all that the application does not send itself.
         dialects: Vendors whose attributes model calls carry: "default", "langfuse",
             "openinference" or "draft"; by default those of `THINKTWICE_COST_DIALECTS`.
 
     Raises:
-        UsageError: The application has set a provider up itself, this was called before with other
-            arguments, a parameter makes no sense, or the SDK is missing.
+        UsageError: The application has set up a provider of a signal that is asked for, this was
+            called before with other arguments, a parameter or a variable makes no sense, or the SDK
+            is missing. Then nothing is set up.
     """
     global _configured  # noqa: PLW0603 - a process has one of each provider
-    _check(endpoint, signals)
+    _check(service_name, signals, dialects)
     chosen = None if dialects is None else named_dialects(dialects)
-    asked = (endpoint, tuple(sorted((headers or {}).items())), service_name, tuple(signals))
+    found = targets(SIGNALS if signals is None else signals, endpoint, headers)
+    asked: dict[str, object] = {
+        "endpoint": endpoint,
+        "headers": dict(headers or {}),
+        "service_name": service_name,
+        "signals": None if signals is None else list(signals),
+    }
     with _lock:
         if _configured is None:
-            sent = _not_switched_off(signals)
-            for each in sent:
-                _refuse_another(each)
-            _set_up(sent, endpoint, headers, service_name)
+            free = [each for each in found if _is_free(each.signal, named=signals is not None)]
+            _set_up(free, service_name)
             _configured = asked
-        elif _configured != asked:
-            remedy = "it is configured with other settings already: call it once"
-            raise UsageError("configure", endpoint or signals, remedy)
+            if len(free) < len(found) and any(asked.values()):
+                _tell_of_others(free)
+        for name, value in asked.items():
+            if _configured[name] != value:
+                remedy = "it was configured with another one before: that stays in this process"
+                raise UsageError(name, TypeOf(value), remedy)
     if chosen is not None:
         say_dialects(chosen)
 
 
-def _check(endpoint: str | None, signals: Sequence[Signal]) -> None:
-    if endpoint is not None and not endpoint.startswith(("http://", "https://")):
-        raise UsageError("endpoint", endpoint, "give a URL such as 'http://localhost:4318'")
-    if unknown := [each for each in signals if each not in _SIGNALS]:
-        raise UsageError("signals", unknown[0], f"give some of {', '.join(_SIGNALS)}")
-    name = "OTEL_EXPORTER_OTLP_PROTOCOL"
-    if (protocol := os.environ.get(name, _PROTOCOL)) != _PROTOCOL:
-        raise UsageError(name, protocol, f"only {_PROTOCOL} is spoken here: port 4318, mostly")
+def _check(
+    service_name: object, signals: Sequence[str] | None, dialects: Sequence[str] | None
+) -> None:
+    if not isinstance(service_name, str | None):
+        raise UsageError("service_name", service_name, "give a name such as 'shop'")
+    for name, words in (("signals", signals), ("dialects", dialects)):
+        if isinstance(words, str):
+            raise UsageError(name, words, f"give a list: {name}=[{words!r}]")
+    if unknown := [each for each in signals or () if each not in SIGNALS]:
+        raise UsageError("signals", unknown[0], f"give some of {', '.join(SIGNALS)}")
 
 
-def _not_switched_off(signals: Sequence[Signal]) -> list[Signal]:
-    return [each for each in signals if os.environ.get(f"OTEL_{each.upper()}_EXPORTER") != "none"]
+def _is_free(signal: Signal, *, named: bool) -> bool:
+    """Whether the application has left a signal to us.
 
-
-def _refuse_another(signal: Signal) -> None:
+    Raises:
+        UsageError: It has not, but names the signal.
+    """
     from opentelemetry import _logs
 
-    getters: Mapping[Signal, object] = {
-        "traces": trace.get_tracer_provider(),
-        "metrics": metrics.get_meter_provider(),
-        "logs": _logs.get_logger_provider(),
+    getters: Mapping[Signal, Callable[[], object]] = {
+        "traces": trace.get_tracer_provider,
+        "metrics": metrics.get_meter_provider,
+        "logs": _logs.get_logger_provider,
     }
-    if is_sdk(getters[signal]):
+    free = "Proxy" in type(attempted(getters[signal], None)).__name__
+    if named and not free:
         remedy = (
             f"the application has a provider of {signal}, which runs write to already: add an OTLP "
             f"exporter to it, or leave {signal!r} out of signals="
         )
         raise UsageError("signals", signal, remedy)
+    return free
 
 
-def _set_up(
-    signals: Sequence[Signal],
-    endpoint: str | None,
-    headers: Mapping[str, str] | None,
-    service_name: str | None,
-) -> None:
+def _tell_of_others(free: Sequence[Target]) -> None:
+    """Say what the arguments do not hold for."""
+    names = ", ".join(each.signal for each in free) or "none of the signals"
+    tell_once(
+        "the application has providers of its own, which configure() leaves as they are: its "
+        f"arguments hold for {names}"
+    )
+
+
+def _set_up(found: Sequence[Target], service_name: str | None) -> None:
     try:
         from opentelemetry.sdk.resources import SERVICE_NAME, Resource
 
-        homes = [import_module(f"{_OTLP}.{_MODULES[each]}") for each in signals]
+        from thinktwice.telemetry.connection import Connection
+
+        homes = [import_module(f"{_OTLP}.{_MODULES[each.signal]}") for each in found]
     except ImportError:
         remedy = "it needs the OpenTelemetry SDK: pip install 'thinktwice[otel]'"
-        raise UsageError("configure", endpoint, remedy) from None
-    resource = Resource.create({SERVICE_NAME: service_name} if service_name else {})
-    for each, home in zip(signals, homes, strict=True):
-        exporter = _exporter(getattr(home, _CLASSES[each]), each, endpoint, headers)
-        _SENDERS[each](exporter, resource)
+        raise UsageError("configure", None, remedy) from None
+    connections = [Connection(each.url, used=not each.credentials) for each in found]
+    try:
+        # As later SDKs do: the counters of several processes must not be taken for one.
+        itself = Resource({"service.instance.id": str(uuid4())})
+        named = {SERVICE_NAME: service_name} if service_name else {}
+        resource = itself.merge(Resource.create(named))
+        made = [
+            _MAKERS[target.signal](_exporter(home, target, connection), resource)
+            for home, target, connection in zip(homes, found, connections, strict=True)
+        ]
+    except Exception as error:
+        remedy = "the SDK does not take a setting of the environment, OTEL_*: see the cause"
+        raise UsageError("configure", TypeOf(error), remedy) from error
+    for (provider, install), connection in zip(made, connections, strict=True):
+        install(provider)
+        flush_at_exit(provider.force_flush, connection)
 
 
 _MODULES: Final[Mapping[Signal, str]] = {
@@ -137,50 +170,43 @@ _CLASSES: Final[Mapping[Signal, str]] = {
 }
 
 
-def _exporter(
-    made: Any,  # noqa: ANN401 - one of three classes without a common one
-    signal: Signal,
-    endpoint: str | None,
-    headers: Mapping[str, str] | None,
-) -> Any:  # noqa: ANN401
-    url = None if endpoint is None else f"{endpoint.rstrip('/')}/v1/{signal}"
-    given = None if headers is None else dict(headers)
-    return watch(made(endpoint=url, headers=given))
+def _exporter(home: object, target: Target, connection: Connection) -> Any:  # noqa: ANN401 - one of three classes without a common one
+    made = getattr(home, _CLASSES[target.signal])
+    session = connection if connection.used else None
+    exporter = made(endpoint=target.url, headers=dict(target.headers), session=session)
+    return watch(exporter, connection)
 
 
-def _send_traces(exporter: Any, resource: Any) -> None:  # noqa: ANN401 - as above
+def _traces(exporter: Any, resource: Any) -> tuple[Any, Callable[[Any], None]]:  # noqa: ANN401 - as above
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
     provider = TracerProvider(resource=resource, shutdown_on_exit=False)
     provider.add_span_processor(BatchSpanProcessor(exporter))
-    trace.set_tracer_provider(provider)
-    flush_at_exit(provider.force_flush)
+    return provider, trace.set_tracer_provider
 
 
-def _send_metrics(exporter: Any, resource: Any) -> None:  # noqa: ANN401
+def _metrics(exporter: Any, resource: Any) -> tuple[Any, Callable[[Any], None]]:  # noqa: ANN401
     from opentelemetry.sdk.metrics import MeterProvider
     from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 
     reader = PeriodicExportingMetricReader(exporter)
     provider = MeterProvider([reader], resource=resource, shutdown_on_exit=False)
-    metrics.set_meter_provider(provider)
-    flush_at_exit(provider.force_flush)
+    return provider, metrics.set_meter_provider
 
 
-def _send_logs(exporter: Any, resource: Any) -> None:  # noqa: ANN401
-    from opentelemetry import _logs
+def _logs(exporter: Any, resource: Any) -> tuple[Any, Callable[[Any], None]]:  # noqa: ANN401
+    from opentelemetry._logs import set_logger_provider
     from opentelemetry.sdk._logs import LoggerProvider
     from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
 
     provider = LoggerProvider(resource=resource, shutdown_on_exit=False)
     provider.add_log_record_processor(BatchLogRecordProcessor(exporter))
-    _logs.set_logger_provider(provider)
-    flush_at_exit(provider.force_flush)
+    return provider, set_logger_provider
 
 
-_SENDERS: Final[Mapping[Signal, Callable[[Any, Any], None]]] = {
-    "traces": _send_traces,
-    "metrics": _send_metrics,
-    "logs": _send_logs,
+_MAKERS: Final[Mapping[Signal, Callable[[Any, Any], tuple[Any, Callable[[Any], None]]]]] = {
+    "traces": _traces,
+    "metrics": _metrics,
+    "logs": _logs,
 }

@@ -16,6 +16,7 @@ from thinktwice.telemetry.attributes import (
     EXCHANGE,
     INPUT_MESSAGES,
     INPUT_VALUE,
+    OPERATION,
     OUTPUT_MESSAGES,
     OUTPUT_VALUE,
 )
@@ -25,11 +26,14 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span
     from opentelemetry.util.types import AnyValue, AttributeValue
 
+    from thinktwice.sample import Verdict
     from thinktwice.telemetry.events import Events
 
 CAPTURE_VARIABLE: Final = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 LONGEST: Final = 1 << 15
 """Characters of a message that are written: a batch that is too large is lost as a whole."""
+MOST: Final = 1 << 6
+"""Messages of a prompt that are written, the last ones, likewise."""
 
 _ROLES: Final = {"ai": "assistant", "human": "user"}
 _PLACES: Final = {
@@ -70,7 +74,7 @@ class Capture:
         if self.spans and on.is_recording():
             on.set_attributes({name: as_json(each) for name, each in content.items()})
         if self.events and events is not None:
-            operation = {"gen_ai.operation.name": "chat"}
+            operation = {OPERATION: "chat"}
             events.emit(EXCHANGE, {**operation, **content}, trace.set_span_in_context(on))
 
 
@@ -116,6 +120,23 @@ def output_attributes(value: object) -> Mapping[str, AttributeValue]:
     return {OUTPUT_MESSAGES: as_json([_message("assistant", text)]), OUTPUT_VALUE: _cut(text)}
 
 
+def tool_arguments(value: object) -> str:
+    """What a tool that checks an answer is given."""
+    return as_json({"value": _cut(text_of(value))})
+
+
+def tool_result(verdict: Verdict) -> str:
+    """What it found."""
+    found = {"outcome": verdict.outcome, "score": verdict.score, "feedback": verdict.feedback}
+    return as_json(
+        {
+            name: _cut(each) if isinstance(each, str) else each
+            for name, each in found.items()
+            if each is not None
+        }
+    )
+
+
 def as_json(content: object) -> str:
     """For the attribute of a span, which holds no structure."""
     return json.dumps(content, ensure_ascii=False)
@@ -124,7 +145,10 @@ def as_json(content: object) -> str:
 def _messages(prompt: object) -> list[AnyValue]:
     several = isinstance(prompt, list | tuple) and _pair(cast("object", prompt)) is None
     given = cast("Sequence[object]", prompt) if several else [cast("object", prompt)]
-    return [_read(message) for message in given]
+    left = len(given) - MOST
+    if left <= 0:
+        return [_read(message) for message in given]
+    return [_message("user", f"[{left} earlier messages]"), *map(_read, given[left:])]
 
 
 def _read(message: object) -> Mapping[str, AnyValue]:
@@ -161,4 +185,6 @@ def _field(message: object, name: str) -> object:
 
 def _cut(text: str) -> str:
     more = len(text) - LONGEST
-    return text if more <= 0 else f"{text[:LONGEST]}... [{more} more characters]"
+    kept = text if more <= 0 else f"{text[:LONGEST]}... [{more} more characters]"
+    # Half of an emoji, as models that were cut short leave it, cannot be sent.
+    return kept.encode("utf-8", "replace").decode()

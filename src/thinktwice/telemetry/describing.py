@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from opentelemetry.trace import Status, StatusCode
 
-from thinktwice.errors import status_of
+from thinktwice.errors import is_number, status_of
 from thinktwice.sample import known_counts
 from thinktwice.telemetry.attributes import (
     AGREEMENT,
@@ -21,16 +21,20 @@ from thinktwice.telemetry.attributes import (
     CURRENCY,
     ERROR_TYPE,
     EXHAUSTIVE,
+    EXPLORED,
     FAILED,
     GROUP,
     LAUNCHED,
+    LENGTH,
     MODEL,
+    OPERATION,
     OUTCOME,
     QUEUED,
     REQUESTED,
     RUN_ID,
     SCORE,
     SELECTED,
+    SELECTION,
     STATUS,
     STEP,
     STOPPED_BY,
@@ -39,7 +43,10 @@ from thinktwice.telemetry.attributes import (
     USAGE,
     USAGE_SOURCE,
     USED,
+    WEIGHT,
+    WORKFLOW,
 )
+from thinktwice.telemetry.harmless import harmless
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -56,6 +63,7 @@ if TYPE_CHECKING:
     Attributes: TypeAlias = Mapping[str, AttributeValue]
 
 
+@harmless
 def fail(on: Span, error: BaseException) -> None:
     """Mark a span as failed, with the type of the error and its status only."""
     # What was recalled because the run had decided did not fail.
@@ -64,11 +72,18 @@ def fail(on: Span, error: BaseException) -> None:
         on.set_status(Status(StatusCode.ERROR, status_of(error)))
 
 
+@harmless
+def broke(on: Span) -> None:
+    """Mark a span of what says itself that it broke: by what, it alone knows."""
+    on.set_attribute(ERROR_TYPE, "_OTHER")
+    on.set_status(Status(StatusCode.ERROR))
+
+
 def strategy_attributes(name: str, run_id: str, requested: int | None) -> Attributes:
     """What is known when a run starts."""
     attributes: dict[str, AttributeValue] = {
-        "gen_ai.operation.name": "invoke_workflow",
-        "gen_ai.workflow.name": name,
+        OPERATION: "invoke_workflow",
+        WORKFLOW: name,
         RUN_ID: run_id,
         STRATEGY: name,
     }
@@ -77,28 +92,30 @@ def strategy_attributes(name: str, run_id: str, requested: int | None) -> Attrib
     return attributes
 
 
-def usage_attributes(usage: Usage) -> Attributes:
+def usage_attributes(usage: Usage) -> dict[str, AttributeValue]:
     """Token counts under our own names, for spans that are no model call."""
-    counts: dict[str, AttributeValue] = {
+    attributes: dict[str, AttributeValue] = {
         USAGE[name]: count for name, count in known_counts(usage).items()
     }
-    return {**counts, USAGE_SOURCE: usage.source}
-
-
-def total_attributes(total: Total) -> Attributes:
-    """A sum of calls, for the span of a run, a sample or a verdict."""
-    attributes = {**usage_attributes(total.usage), CALLS: total.calls, QUEUED: total.queued}
-    if total.unpriced:
-        attributes[UNPRICED] = total.unpriced
-    if total.cost is not None:
-        attributes |= {
-            COST: float(total.cost),
-            CURRENCY: "USD",
-            COST_COMPLETE: total.unpriced == 0,
-        }
+    attributes[USAGE_SOURCE] = usage.source
     return attributes
 
 
+def total_attributes(total: Total) -> dict[str, AttributeValue]:
+    """A sum of calls, for the span of a run, a sample or a verdict."""
+    attributes = usage_attributes(total.usage)
+    attributes[CALLS] = total.calls
+    attributes[QUEUED] = total.queued
+    if total.unpriced:
+        attributes[UNPRICED] = total.unpriced
+    if total.cost is not None:
+        attributes[COST] = float(total.cost)
+        attributes[CURRENCY] = "USD"
+        attributes[COST_COMPLETE] = total.unpriced == 0
+    return attributes
+
+
+@harmless
 def describe_sample(
     on: Span, sample: Sample[object], total: Total, *, group: int, arrival: int
 ) -> None:
@@ -113,12 +130,12 @@ def describe_sample(
     """
     if not on.is_recording():
         return
-    attributes: dict[str, AttributeValue] = {
-        **total_attributes(total),
-        GROUP: group,
-        ARRIVAL: arrival,
-        STATUS: "error" if sample.error else "ok",
-    }
+    attributes = total_attributes(total)
+    attributes[GROUP] = group
+    attributes[ARRIVAL] = arrival
+    attributes[STATUS] = "error" if sample.error else "ok"
+    if sample.text is not None:
+        attributes[LENGTH] = len(sample.text)
     if sample.model:
         attributes[MODEL] = sample.model
     if sample.cached:
@@ -128,57 +145,109 @@ def describe_sample(
         fail(on, sample.error)
 
 
+@harmless
+def describe_weight(on: Span, weight: float | None) -> None:
+    """Write what a sample's vote weighs; nothing where nobody knows, nor of what is no weight."""
+    if is_number(weight):
+        on.set_attribute(WEIGHT, float(weight))
+
+
+@harmless
 def describe_recalled(on: Span, status: str, total: Total) -> None:
     """Write what a sample had cost when it was recalled."""
     if on.is_recording():
         on.set_attributes({STATUS: status, **total_attributes(total)})
 
 
+@harmless
 def describe_run(
     on: Span,
     ledger: Ledger,
     samples: Sequence[Sample[object]],
     launched: int,
-    *,
-    exhaustive: bool | None = None,
 ) -> None:
     """Write what a run spent, however it ended."""
     if not on.is_recording():
         return
     failed = sum(sample.error is not None for sample in samples)
-    on.set_attributes(total_attributes(ledger.total))
-    on.set_attributes({LAUNCHED: launched, FAILED: failed, CANCELLED: launched - len(samples)})
+    attributes = ledger_attributes(ledger)
+    attributes |= {LAUNCHED: launched, FAILED: failed, CANCELLED: launched - len(samples)}
+    on.set_attributes(attributes)
+
+
+@harmless
+def describe_drawing(
+    on: Span, *, exhaustive: bool | None, explored: bool, selection: str | None
+) -> None:
+    """Write whether the samples of a run can be replayed under another rule, and how."""
     if exhaustive is not None:
         on.set_attribute(EXHAUSTIVE, exhaustive)
-    describe_budget(on, ledger)
+    if explored:
+        on.set_attribute(EXPLORED, True)  # noqa: FBT003 - an attribute
+    if selection is not None:
+        on.set_attribute(SELECTION, selection)
 
 
-def describe_budget(on: Span, ledger: Ledger) -> None:
-    """Write the caps of a run, how they were kept, and what is left."""
+def ledger_attributes(ledger: Ledger) -> dict[str, AttributeValue]:
+    """What a ledger says: the sum, its caps, how they were kept, and what is left of them."""
+    attributes = total_attributes(ledger.total)
     for kind, level in ledger.enforcement.items():
-        on.set_attribute(f"{BUDGET}{kind}", float(getattr(ledger.budget, kind)))
-        on.set_attribute(f"{BUDGET}{kind}.enforcement", level)
+        attributes[f"{BUDGET}{kind}"] = float(getattr(ledger.budget, kind))
+        attributes[f"{BUDGET}{kind}.enforcement"] = level
     for kind, left in ledger.remaining.items():
-        on.set_attribute(f"{BUDGET}{kind}.remaining", float(left))
+        attributes[f"{BUDGET}{kind}.remaining"] = float(left)
     if (step := ledger.step_around) is not None:
-        on.set_attribute(STEP, step)
+        attributes[STEP] = step
+    return attributes
 
 
+@harmless
 def describe_result(on: Span, result: Result[object]) -> None:
     """Write what a run decided."""
     if not on.is_recording():
         return
-    on.set_attributes({STOPPED_BY: repr(result.stopped_by), USED: result.used})
+    attributes: dict[str, AttributeValue] = {USED: result.used}
+    if result.stopped_by is not None:
+        attributes[STOPPED_BY] = _rule(result.stopped_by)
     if result.agreement is not None:
-        on.set_attribute(AGREEMENT, result.agreement)
+        attributes[AGREEMENT] = result.agreement
     if result.winner is not None:
-        on.set_attribute(SELECTED, result.winner.index)
+        attributes[SELECTED] = result.winner.index
+    on.set_attributes(attributes)
 
 
-def describe_verdict(on: Span, verdict: Verdict, total: Total) -> None:
-    """Write what a verifier said."""
+def _rule(by: object) -> str:
+    """A rule as it is written; of one of the user's own the type, since it may hold content."""
+    parts: Sequence[object] = getattr(by, "parts", ())
+    named = list(map(_rule, parts))
+    ours = type(by).__module__.startswith("thinktwice.")
+    if ours and named == list(map(repr, parts)):
+        return repr(by)
+    name = type(by).__name__
+    return f"{name}({', '.join(named)})" if named else name
+
+
+@harmless
+def describe_verdict(
+    on: Span, verdict: Verdict, total: Total | None = None, error: BaseException | None = None
+) -> None:
+    """Write what a verifier said.
+
+    Args:
+        on: The verdict's span.
+        verdict: What it said.
+        total: The calls below it, where they are known.
+        error: What it raised.
+    """
     if not on.is_recording():
         return
-    on.set_attributes({OUTCOME: verdict.outcome, **total_attributes(total)})
+    attributes: dict[str, AttributeValue] = {OUTCOME: verdict.outcome}
+    if total is not None:
+        attributes |= total_attributes(total)
     if verdict.score is not None:
-        on.set_attribute(SCORE, verdict.score)
+        attributes[SCORE] = verdict.score
+    on.set_attributes(attributes)
+    if error is not None:
+        fail(on, error)
+    elif verdict.outcome == "error":
+        broke(on)

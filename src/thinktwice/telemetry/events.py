@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from functools import cache, lru_cache
+from functools import cache
 from time import time_ns
 from typing import TYPE_CHECKING
 
@@ -13,8 +13,9 @@ from thinktwice.telemetry.attributes import (
     EVALUATION_LABEL,
     EVALUATION_NAME,
     EVALUATION_SCORE,
+    SCHEMA_URL,
 )
-from thinktwice.telemetry.providers import VERSION, is_sdk
+from thinktwice.telemetry.providers import VERSION, is_sdk, once_each
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -71,9 +72,9 @@ def _has_events() -> bool:
     return {"context", "event_name"} <= inspect.signature(LogRecord.__init__).parameters.keys()
 
 
-@lru_cache(maxsize=4)
+@once_each
 def _events_of(provider: LoggerProvider) -> Events:
-    return Events(provider.get_logger("thinktwice", VERSION))
+    return Events(provider.get_logger("thinktwice", VERSION, SCHEMA_URL))
 
 
 def evaluation(verdict: Verdict, *, explained: bool) -> Mapping[str, AnyValue]:

@@ -2,30 +2,41 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+import threading
+from decimal import Decimal
+from typing import TYPE_CHECKING, Final, TypeAlias
 
-from opentelemetry import metrics
+from opentelemetry import metrics, trace
+from opentelemetry.context import Context
 
 from thinktwice.telemetry.attributes import (
     CURRENCY,
+    ERROR_TYPE,
     MODEL,
     ROLE,
+    SCHEMA_URL,
     STRATEGY,
     TOKEN_TYPE,
     USAGE_SOURCE,
 )
-from thinktwice.telemetry.providers import VERSION
+from thinktwice.telemetry.harmless import harmless
+from thinktwice.telemetry.providers import VERSION, once_each
 
 if TYPE_CHECKING:
-    from opentelemetry.context import Context
+    from collections.abc import Iterable
+
     from opentelemetry.metrics import Counter, Histogram
     from opentelemetry.util.types import AttributeValue
 
     from thinktwice.entry import Entry
     from thinktwice.ledger import Ledger
+    from thinktwice.telemetry.describing import Attributes
 
 
+Amount: TypeAlias = int | Decimal
+Count: TypeAlias = "tuple[Counter, Amount, Attributes]"
+
+_NOWHERE: Final = trace.set_span_in_context(trace.INVALID_SPAN, Context())
 _SECONDS: Final = (0.1, 0.5, 1, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200)
 _DOLLARS: Final = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1, 10)
 
@@ -35,7 +46,7 @@ class Instruments:
 
     def __init__(self, meters: metrics.MeterProvider) -> None:
         """Make them; once a provider."""
-        meter = metrics.get_meter("thinktwice", VERSION, meters)
+        meter = metrics.get_meter("thinktwice", VERSION, meters, SCHEMA_URL)
         self.duration: Histogram = meter.create_histogram(
             "thinktwice.strategy.duration",
             "s",
@@ -55,36 +66,86 @@ class Instruments:
             "thinktwice.calls.unpriced", "{call}", "Calls whose cost is not known."
         )
 
-    def add_run(self, strategy: str, ledger: Ledger) -> None:
-        """How long a run took and what it cost."""
-        self.duration.record(ledger.seconds, {STRATEGY: strategy})
+    @harmless
+    def add_run(self, strategy: str, ledger: Ledger, error: BaseException | None = None) -> None:
+        """How long a run took and what it cost, and the type of what it raised."""
+        attributes = {STRATEGY: strategy}
+        if error is not None:
+            attributes[ERROR_TYPE] = type(error).__qualname__
+        self.duration.record(ledger.seconds, attributes)
         if (cost := ledger.total.cost) is not None:
-            self.strategy_cost.record(float(cost), {STRATEGY: strategy})
+            self.strategy_cost.record(float(cost), attributes)
 
-    def add_call(self, strategy: str, entry: Entry, context: Context | None) -> None:
-        """Tokens and cost of one call.
-
-        Args:
-            strategy: Name of the strategy that it is made for.
-            entry: How it ended.
-            context: Where its span is current, so that exemplars lead there; None for what is
-                current now.
-        """
+    def counted(self, strategy: str, entry: Entry) -> Iterable[Count]:
+        """What one call, made for a strategy, adds to which counters."""
         attributes: dict[str, AttributeValue] = {STRATEGY: strategy, ROLE: entry.role}
         if entry.model:
             attributes[MODEL] = entry.model
-        counts = {"input": entry.usage.input_tokens, "output": entry.usage.output_tokens}
-        source = {USAGE_SOURCE: entry.usage.source}
-        for kind, count in counts.items():
-            if count:
-                self.tokens.add(count, {**attributes, TOKEN_TYPE: kind, **source}, context)
         if entry.cost is None:
-            self.unpriced.add(1, attributes, context)
-        else:
-            self.cost.add(float(entry.cost), {**attributes, CURRENCY: "USD"}, context)
+            yield self.unpriced, 1, dict(attributes)
+        attributes[USAGE_SOURCE] = entry.usage.source
+        if entry.cost is not None:
+            yield self.cost, entry.cost, {**attributes, CURRENCY: "USD"}
+        if entry.usage.input_tokens:
+            yield self.tokens, entry.usage.input_tokens, {**attributes, TOKEN_TYPE: "input"}
+        if entry.usage.output_tokens:
+            yield self.tokens, entry.usage.output_tokens, {**attributes, TOKEN_TYPE: "output"}
 
 
-@lru_cache(maxsize=4)
+class Counts:
+    """What a run counts: the first of each kind at once, and the others together when it ends.
+
+    The first one is the exemplar, as one call is. Adding to a counter takes the SDK longer than all
+    else that it does for a call. Thread-safe; after the end all is counted at once.
+    """
+
+    def __init__(self, *, together: bool) -> None:
+        """Count nothing yet.
+
+        Args:
+            together: There is an end; else all is counted at once.
+        """
+        self._together = together
+        self._lock = threading.Lock()
+        self._sums: dict[tuple[object, ...], Count] = {}
+
+    def add(
+        self, counter: Counter, amount: Amount, attributes: Attributes, on: Context | None
+    ) -> None:
+        """Count something.
+
+        Args:
+            counter: Where.
+            amount: How much.
+            attributes: Of what kind.
+            on: Where its span is current, so that the exemplar leads there; None for what is
+                current now.
+        """
+        key = (counter, *attributes.items())
+        with self._lock:
+            known = self._sums.get(key)
+            if known is not None:
+                self._sums[key] = counter, known[1] + amount, attributes
+                return
+            if self._together:
+                self._sums[key] = counter, amount - amount, attributes
+        _count(counter, amount, attributes, on)
+
+    def end(self) -> None:
+        """Count the rest; it is of no one call, and so no exemplar."""
+        with self._lock:
+            sums, self._sums, self._together = self._sums, {}, False
+        for counter, amount, attributes in sums.values():
+            if amount:
+                _count(counter, amount, attributes, _NOWHERE)
+
+
+@harmless
+def _count(counter: Counter, amount: Amount, attributes: Attributes, on: Context | None) -> None:
+    counter.add(amount if isinstance(amount, int) else float(amount), attributes, on)
+
+
+@once_each
 def instruments_of(meters: metrics.MeterProvider) -> Instruments:
     """Those of a provider, made once."""
     return Instruments(meters)

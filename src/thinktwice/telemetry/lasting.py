@@ -8,10 +8,14 @@ from opentelemetry import context as otel
 from opentelemetry import trace
 
 from thinktwice.telemetry.attributes import (
+    AGENT,
     KIND,
+    OPERATION,
     RUN_ID,
 )
-from thinktwice.telemetry.describing import describe_budget, fail, total_attributes
+from thinktwice.telemetry.current import Current
+from thinktwice.telemetry.describing import fail, ledger_attributes
+from thinktwice.telemetry.harmless import harmless
 from thinktwice.telemetry.leaves import NO_SPAN
 
 if TYPE_CHECKING:
@@ -35,7 +39,7 @@ class Lasting:
 
         Args:
             recorder: Opens it.
-            name: Low-cardinality name.
+            name: What it is for, of which there are few.
             run_id: Of the session.
             emitted: As for `Recorder.leaf`.
         """
@@ -51,24 +55,24 @@ class Lasting:
             return NO_SPAN
         if self._on is None:
             attributes = {
-                "gen_ai.operation.name": "invoke_agent",
+                OPERATION: "invoke_agent",
+                AGENT: self._name,
                 KIND: "AGENT",
                 RUN_ID: self._run_id,
             }
-            self._on = self._tracer.start_span(self._name, self._around, attributes=attributes)
+            name = f"invoke_agent {self._name}"
+            self._on = self._tracer.start_span(name, self._around, attributes=attributes)
             self._around = trace.set_span_in_context(self._on, self._around)
-        return trace.use_span(
-            self._on, end_on_exit=False, record_exception=False, set_status_on_exception=False
-        )
+        return Current(self._on)
 
+    @harmless
     def end(self, ledger: Ledger, error: BaseException | None) -> None:
         """Write what was spent, and close the span."""
         on, self._on = self._on, None
         if on is None:
             return
         if on.is_recording():
-            on.set_attributes(total_attributes(ledger.total))
-            describe_budget(on, ledger)
+            on.set_attributes(ledger_attributes(ledger))
             if error is not None:
                 fail(on, error)
         on.end()

@@ -11,17 +11,28 @@ from opentelemetry import trace
 from thinktwice.sample import known_counts
 from thinktwice.telemetry.attributes import (
     CACHED,
+    CHOICES,
     COST,
     CURRENCY,
+    FINISH_REASONS,
     GEN_AI_USAGE,
     KIND,
+    OPERATION,
+    PROVIDER,
+    REQUEST_MODEL,
+    RESPONSE_ID,
+    RESPONSE_MODEL,
     ROLE,
     STATUS,
 )
 from thinktwice.telemetry.content import NOTHING, Capture, exchange
+from thinktwice.telemetry.current import Current
 from thinktwice.telemetry.describing import fail, usage_attributes
+from thinktwice.telemetry.harmless import end, harmless
+from thinktwice.tokens import text_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
     from opentelemetry.context import Context
@@ -55,68 +66,128 @@ class Manner:
 class Leaf:
     """The span of one model call; does nothing where somebody else emits it."""
 
-    def __init__(self, on: Span | None, manner: Manner | None = None) -> None:
+    def __init__(
+        self,
+        start: Callable[[], Span] | None,
+        manner: Manner | None = None,
+        *,
+        named: bool = True,
+    ) -> None:
         """Made by `Recorder.leaf`.
 
         Args:
-            on: Its span; None where somebody else emits it.
+            start: Starts its span; None where somebody else emits it.
             manner: How it is written.
+            named: The model asked for is known; else it is taken to be the one that answers, as
+                backends price by it.
         """
-        self.span = on
+        self.span: Span | None = None
+        self._context: Context | None = None
+        self._start = start
         self._manner = manner or Manner()
+        self._named = named
+        self._told: dict[str, AttributeValue] = {}
         self._prompt: object = None
-        self._reply: str | None = None
+        self._reply: object = None
         self._finish_reason: str | None = None
 
+    def begin(self) -> None:
+        """Start its span: the call is being sent, and waits for no limiter any more."""
+        if self._start is not None:
+            self.span, self._start = self._start(), None
+
     def current(self) -> AbstractContextManager[object, bool | None]:
-        """Make it the current span for a block, without ending it."""
+        """Begin it, and make it the current span for a block, without ending it."""
+        self.begin()
         if self.span is None:
             return NO_SPAN
-        return trace.use_span(
-            self.span, end_on_exit=False, record_exception=False, set_status_on_exception=False
-        )
+        current = Current(self.span)
+        self._context = current.context
+        return current
 
     @property
     def context(self) -> Context | None:
         """Where its span is current, for metrics; None where there is none."""
-        return None if self.span is None else trace.set_span_in_context(self.span)
+        if self._context is None and self.span is not None:
+            self._context = trace.set_span_in_context(self.span)
+        return self._context
 
     @property
     def captures(self) -> bool:
         """Its content is wanted."""
-        return self.span is not None and self._manner.capture.wanted
+        emits = self.span is not None or self._start is not None
+        return emits and self._manner.capture.wanted
 
     def ask(self, prompt: object) -> None:
         """Keep what is asked, until its end: a text, or messages. Only where that is captured."""
         if self.captures:
             self._prompt = prompt
 
-    def hear(self, reply: str | None, finish_reason: str | None = None) -> None:
+    def hear(self, reply: object, finish_reason: str | None = None) -> None:
         """Keep what was answered, likewise."""
         if self.captures:
             self._reply, self._finish_reason = reply, finish_reason
 
+    def tell(
+        self,
+        finish_reasons: Sequence[str | None] = (),
+        *,
+        response_id: str | None = None,
+        choices: int = 1,
+    ) -> None:
+        """Keep what the provider said of its response; what was said first stands.
+
+        Args:
+            finish_reasons: Why each of its choices ended.
+            response_id: Its name for the response.
+            choices: How many were asked for.
+        """
+        if self.span is None:
+            return
+        if reasons := [reason for reason in finish_reasons if reason]:
+            self._told.setdefault(FINISH_REASONS, reasons)
+        if response_id is not None:
+            self._told.setdefault(RESPONSE_ID, response_id)
+        if choices > 1:
+            self._told[CHOICES] = choices
+
+    @harmless
     def discard(self) -> None:
-        """It is no model call: leave no usage on it."""
+        """It is no model call: leave no usage on it, and no span if it has none yet."""
+        self._start = None
         if self.span is not None:
-            self.span.set_attribute(KIND, "CHAIN")
+            self.span.update_name("thinktwice.sampler")
+            self.span.set_attributes({KIND: "CHAIN", OPERATION: "sample"})
             self.span.end()
             self.span = None
 
     def end(self, entry: Entry, *, error: BaseException | None = None) -> None:
         """Write usage and cost of the call, and close the span."""
+        self.begin()
         on = self.span
         if on is None:
             return
         self.span = None
+        self._describe(on, entry, error)
+        self._say(on)
+        end(on)
+
+    @harmless
+    def _describe(self, on: Span, entry: Entry, error: BaseException | None) -> None:
         if on.is_recording():
-            on.set_attributes(_attributes(entry, self._manner.dialects))
+            attributes = {**_attributes(entry, self._manner.dialects), **self._told}
+            if entry.model and not self._named:
+                attributes[REQUEST_MODEL] = entry.model
+            on.set_attributes(attributes)
             if error is not None:
                 fail(on, error)
+
+    @harmless
+    def _say(self, on: Span) -> None:
         if self._prompt is not None:
-            content = exchange(self._prompt, self._reply, self._finish_reason)
+            reply = None if self._reply is None else text_of(self._reply)
+            content = exchange(self._prompt, reply, self._finish_reason)
             self._manner.capture.write(on, content, self._manner.events)
-        on.end()
 
 
 NO_LEAF: Final = Leaf(None)
@@ -126,19 +197,21 @@ NO_LEAF: Final = Leaf(None)
 def _attributes(entry: Entry, dialects: tuple[Dialect, ...]) -> Attributes:
     attributes: dict[str, AttributeValue] = {ROLE: entry.role, STATUS: entry.status}
     if entry.model:
-        attributes["gen_ai.response.model"] = entry.model
+        attributes[RESPONSE_MODEL] = entry.model
     if entry.provider:
-        attributes["gen_ai.provider.name"] = entry.provider
+        attributes[PROVIDER] = entry.provider
     if entry.cached:
         attributes[CACHED] = True
     cost = None if entry.cost is None else float(entry.cost)
     if cost is not None:
-        attributes |= {COST: cost, CURRENCY: "USD"}
+        attributes[COST] = cost
+        attributes[CURRENCY] = "USD"
     if entry.usage.source != "provider":
         # An estimate must not pass for the provider's count in a backend.
         return {**attributes, **usage_attributes(entry.usage)}
     counts = known_counts(entry.usage)
-    attributes |= {GEN_AI_USAGE[name]: count for name, count in counts.items()}
+    for name, count in counts.items():
+        attributes[GEN_AI_USAGE[name]] = count
     for dialect in dialects:
         attributes |= dialect(counts, cost)
     return attributes

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import partial, wraps
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
-from opentelemetry import trace
+from opentelemetry import metrics, trace
+
+from thinktwice.telemetry.attributes import SCHEMA_URL
+from thinktwice.telemetry.harmless import Guarded, attempted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from opentelemetry.trace import Tracer
+    from opentelemetry.metrics import MeterProvider
+
+Provider = TypeVar("Provider")
+Made = TypeVar("Made")
 
 
 def _version() -> str:
@@ -22,6 +28,22 @@ def _version() -> str:
 
 
 VERSION: Final = _version()
+
+
+def once_each(make: Callable[[Provider], Made]) -> Callable[[Provider], Made]:
+    """A function of a provider that is called once for each, while it is among the last four."""
+    kept: list[tuple[Provider, Made]] = []
+
+    @wraps(make)
+    def made(provider: Provider) -> Made:
+        for each, its in kept:
+            if each is provider:  # not by hash: that of Logfire has none
+                return its
+        its = make(provider)
+        kept[:] = [(provider, its), *kept[:3]]
+        return its
+
+    return made
 
 
 def providers_by(choose: Callable[[trace.TracerProvider], trace.TracerProvider] | None) -> None:
@@ -39,9 +61,14 @@ _choose: Callable[[trace.TracerProvider], trace.TracerProvider] | None = None
 
 def tracer_provider() -> tuple[trace.TracerProvider, bool]:
     """Where a run writes its spans now, and whether nobody else writes there."""
-    current = trace.get_tracer_provider()
+    current = attempted(trace.get_tracer_provider, trace.NoOpTracerProvider())
     provider = current if _choose is None else _choose(current)
     return provider, provider is not current
+
+
+def meter_provider() -> MeterProvider:
+    """Where a run writes its metrics now."""
+    return attempted(metrics.get_meter_provider, metrics.NoOpMeterProvider())
 
 
 def is_sdk(provider: object) -> bool:
@@ -51,7 +78,8 @@ def is_sdk(provider: object) -> bool:
     )
 
 
-@lru_cache(maxsize=4)
-def tracer_of(provider: trace.TracerProvider) -> Tracer:
+@once_each
+def tracer_of(provider: trace.TracerProvider) -> Guarded:
     """Ours of a provider, made once."""
-    return trace.get_tracer("thinktwice", VERSION, provider)
+    named = partial(trace.get_tracer, "thinktwice", VERSION, provider, SCHEMA_URL)
+    return Guarded(attempted(named, trace.NoOpTracer()))

@@ -4,32 +4,49 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from opentelemetry import metrics, trace
+from opentelemetry import trace
 from opentelemetry.trace import SpanKind
 
 from thinktwice.errors import UsageError
 from thinktwice.instrumentation import instrumented, suppressed
 from thinktwice.telemetry.attributes import (
+    CHOICES,
+    ERROR_TYPE,
     EVALUATION,
     GEN_AI_REQUEST,
+    GEN_AI_TOOL,
     KIND,
+    OPERATION,
+    OUTCOME,
+    PROVIDER,
+    REQUEST_MODEL,
+    ROLE,
     STATUS,
     STRATEGY,
+    STREAM,
+    TOOL_ARGUMENTS,
+    TOOL_RESULT,
+    VERIFIER,
 )
 from thinktwice.telemetry.content import (
     NOTHING,
     content_capture,
     input_attributes,
     output_attributes,
+    tool_arguments,
+    tool_result,
 )
-from thinktwice.telemetry.describing import fail
+from thinktwice.telemetry.current import Ending
+from thinktwice.telemetry.describing import broke
 from thinktwice.telemetry.dialects import chosen_dialects
 from thinktwice.telemetry.events import evaluation, events
-from thinktwice.telemetry.instruments import instruments_of
+from thinktwice.telemetry.harmless import attempted, harmless
+from thinktwice.telemetry.instruments import Counts, instruments_of
 from thinktwice.telemetry.leaves import NO_LEAF, NO_SPAN, Leaf, Manner
-from thinktwice.telemetry.providers import is_sdk, tracer_of, tracer_provider
+from thinktwice.telemetry.providers import is_sdk, meter_provider, tracer_of, tracer_provider
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
@@ -44,6 +61,7 @@ if TYPE_CHECKING:
     from thinktwice.telemetry.describing import Attributes
 
 
+_LARGEST: Final = 1 << 63  # an int that is larger cannot be sent
 _LLM_SPANS_VARIABLE: Final = "THINKTWICE_LLM_SPANS"
 
 
@@ -57,13 +75,18 @@ class Recorder:
     def __init__(self) -> None:
         """Look the providers up: applications set theirs after importing us."""
         provider, self._alone = tracer_provider()
-        meters = metrics.get_meter_provider()
+        meters = meter_provider()
         self.tracer = tracer_of(provider) if is_sdk(provider) and not suppressed() else None
-        self.instruments = instruments_of(meters) if is_sdk(meters) else None
+        self.instruments = (
+            attempted(partial(instruments_of, meters), None) if is_sdk(meters) else None
+        )
+        self._counts = Counts(together=False)
         self._manner = Manner()
+        self._llm_spans = "auto"
         if self.tracer is not None:
+            self._llm_spans = os.environ.get(_LLM_SPANS_VARIABLE, "auto")
             capture = NOTHING if self._alone else content_capture()
-            self._manner = Manner(chosen_dialects(), capture, events())
+            self._manner = Manner(chosen_dialects(), capture, attempted(events, None))
 
     def span(
         self, name: str, kind: str, attributes: Attributes, *, link: SpanContext | None = None
@@ -81,7 +104,21 @@ class Recorder:
         links = [trace.Link(link)] if link is not None and link.is_valid else None
         attributes = {KIND: kind, **attributes}
         started = self.tracer.start_span(name, attributes=attributes, links=links)
-        return _open(started)
+        return Ending(started)
+
+    def tool(self, name: str) -> AbstractContextManager[Span, bool | None]:
+        """Open the span of a run of a tool, and make it current.
+
+        Args:
+            name: Of the verifier that runs it.
+        """
+        attributes = {
+            OPERATION: "execute_tool",
+            GEN_AI_TOOL: name,
+            ROLE: "tool",
+            VERIFIER: name,
+        }
+        return self.span(f"execute_tool {name}", "TOOL", attributes)
 
     def leaf(
         self,
@@ -102,75 +139,108 @@ class Recorder:
         """
         if self.tracer is None or not self.wanted(emitted=emitted):
             return NO_LEAF
-        attributes: dict[str, AttributeValue] = {
-            "gen_ai.operation.name": "chat",
-            KIND: "LLM",
-        }
+        attributes: dict[str, AttributeValue] = {OPERATION: "chat", KIND: "LLM"}
         if model:
-            attributes["gen_ai.request.model"] = model
+            attributes[REQUEST_MODEL] = model
         if provider:
-            attributes["gen_ai.provider.name"] = provider
-        for name in GEN_AI_REQUEST:
-            if isinstance(value := options.get(name), int | float):
-                attributes[f"gen_ai.request.{name}"] = value
+            attributes[PROVIDER] = provider
+        for name, attribute in GEN_AI_REQUEST.items():
+            value = options.get(name)
+            if isinstance(value, float) or (isinstance(value, int) and abs(value) < _LARGEST):
+                attributes[attribute] = value
+        if isinstance(choices := options.get("n"), int) and choices > 1:
+            attributes[CHOICES] = choices
+        if options.get("stream") is True:
+            attributes[STREAM] = True
         name = f"chat {model}" if model else "chat"
-        started = self.tracer.start_span(name, kind=SpanKind.CLIENT, attributes=attributes)
-        return Leaf(started, self._manner)
+        start = partial(self.tracer.start_span, name, kind=SpanKind.CLIENT, attributes=attributes)
+        return Leaf(start, self._manner, named=bool(model))
 
     def wanted(self, *, emitted: bool | None) -> bool:
         """Whether to write the spans of model calls; see `leaf`."""
-        return _wanted(emitted=False if self._alone else emitted)
+        if self._llm_spans == "auto":
+            return self._alone or not (instrumented() if emitted is None else emitted)
+        if self._llm_spans not in {"always", "never"}:
+            remedy = "give auto, always or never"
+            raise UsageError(_LLM_SPANS_VARIABLE, self._llm_spans, remedy)
+        return self._llm_spans == "always"
 
+    @harmless
     def count_sample(self, strategy: str, status: str) -> None:
         """Count a draw by how it ended."""
         if self.instruments is not None:
-            self.instruments.samples.add(1, {STRATEGY: strategy, STATUS: status})
+            attributes = {STRATEGY: strategy, STATUS: status}
+            self._counts.add(self.instruments.samples, 1, attributes, None)
 
-    def count_run(self, strategy: str, ledger: Ledger) -> None:
-        """Record how long a run took and what it cost."""
-        if self.instruments is not None:
-            self.instruments.add_run(strategy, ledger)
+    @contextmanager
+    def counting(self, strategy: str, ledger: Ledger) -> Generator[None]:
+        """Record how long a run took, what it cost and what it raised, when its block ends.
+
+        What is counted inside is added up till then; see `Counts`.
+
+        Args:
+            strategy: Its name.
+            ledger: Its own, closed by then.
+        """
+        error = None
+        self._counts = Counts(together=True)
+        try:
+            yield
+        except BaseException as raised:
+            error = raised
+            raise
+        finally:
+            self._counts.end()
+            if self.instruments is not None:
+                self.instruments.add_run(strategy, ledger, error)
 
     def count_call(self, strategy: str, entry: Entry, leaf: Leaf) -> None:
         """Count tokens and cost of one call, with its span as the exemplar."""
         if self.instruments is not None:
-            self.instruments.add_call(strategy, entry, leaf.context)
+            on = leaf.context
+            for count in self.instruments.counted(strategy, entry):
+                self._counts.add(*count, on)
 
+    @harmless
     def say_prompt(self, on: Span, prompt: object) -> None:
         """Write the input of a run on its span, where content is captured."""
         if self._manner.capture.spans and on.is_recording():
             on.set_attributes(input_attributes(prompt))
 
+    @harmless
     def say_answer(self, on: Span, value: object) -> None:
         """Write the output of a run on its span, where content is captured."""
         if self._manner.capture.spans and on.is_recording():
             on.set_attributes(output_attributes(value))
 
-    def tell_verdict(self, verdict: Verdict) -> None:
-        """Write a verdict as a log event, for those who collect them."""
+    @harmless
+    def say_tried(self, on: Span, value: object) -> None:
+        """Write what a tool was given on its span, where content is captured."""
+        if self._manner.capture.spans and on.is_recording():
+            on.set_attribute(TOOL_ARGUMENTS, tool_arguments(value))
+
+    @harmless
+    def say_found(self, on: Span, verdict: Verdict) -> None:
+        """Write how the run of a tool ended; what it found, where content is captured."""
+        if not on.is_recording():
+            return
+        on.set_attribute(OUTCOME, verdict.outcome)
+        if verdict.outcome == "error":
+            broke(on)
+        if self._manner.capture.spans:
+            on.set_attribute(TOOL_RESULT, tool_result(verdict))
+
+    @harmless
+    def tell_verdict(self, verdict: Verdict, error: BaseException | None = None) -> None:
+        """Write a verdict as a log event, for those who collect them.
+
+        Args:
+            verdict: What a verifier said.
+            error: What it raised.
+        """
         manner = self._manner
         if manner.events is not None:
-            explained = manner.capture.events
-            manner.events.emit(EVALUATION, evaluation(verdict, explained=explained))
-
-
-@contextmanager
-def _open(started: Span) -> Generator[Span]:
-    """Make a span current and end it, with the type of what was raised."""
-    with trace.use_span(
-        started, end_on_exit=True, record_exception=False, set_status_on_exception=False
-    ):
-        try:
-            yield started
-        except BaseException as error:
-            fail(started, error)
-            raise
-
-
-def _wanted(*, emitted: bool | None) -> bool:
-    choice = os.environ.get(_LLM_SPANS_VARIABLE, "auto")
-    if choice == "auto":
-        return not (instrumented() if emitted is None else emitted)
-    if choice not in {"always", "never"}:
-        raise UsageError(_LLM_SPANS_VARIABLE, choice, "give auto, always or never")
-    return choice == "always"
+            said = dict(evaluation(verdict, explained=manner.capture.events))
+            if error is not None:
+                said[ERROR_TYPE] = type(error).__qualname__
+            manner.events.emit(EVALUATION, said)

@@ -3,66 +3,133 @@
 from __future__ import annotations
 
 import logging
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from functools import wraps
 from typing import TYPE_CHECKING, Any, Final, TypeVar
-from urllib.parse import urlsplit
 
 from thinktwice.errors import ThinktwiceWarning
 from thinktwice.remarks import tell_once
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Generator
+
+    from thinktwice.telemetry.connection import Connection
 
 E = TypeVar("E")
 
-_LONGEST: Final = 300
-_sending: ContextVar[list[str] | None] = ContextVar("thinktwice_sending", default=None)
-"""What an exporter of ours has said while it sends here."""
+_QUEUE: Final = "opentelemetry.sdk._shared_internal"
+_TOO_LARGE: Final = "HTTP 413"
+_MOST: Final = 32  # parts of a batch: where all of them are too large, it is not for us to find out
+_UNSENT: Final = "something is too large, or cannot be written in OTLP"
+_ENCODER: Final = "opentelemetry.exporter.otlp.proto.common._internal"
+_heard: Final[ContextVar[set[str] | None]] = ContextVar("thinktwice_heard", default=None)
 
 
 class _Muted(logging.Filter):
-    """Keeps an exporter of ours from telling of each try, and what it said last."""
+    """Keeps what happens in our name out of the logs: each try to send, and the keys in them."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether it is of another exporter."""
-        said = _sending.get()
-        if said is not None:
-            said[:] = [record.getMessage()[:_LONGEST]]
-        return said is None
+        """Whether it is somebody else's."""
+        heard = _heard.get()
+        if heard is not None:
+            heard.add(record.name)
+        return heard is None
+
+
+class _Dropped(logging.Filter):
+    """Says once that a queue was full, where the SDK says it again and again."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether it is about something else."""
+        if not str(record.msg).startswith("Queue full"):
+            return True
+        tell_of_loss(reason="it is slower than the application")
+        return False
 
 
 _muted: Final = _Muted()
+_dropped: Final = _Dropped()
 
 
-def watch(exporter: E) -> E:
-    """Say once, and not at each try, that an exporter cannot send.
+@contextmanager
+def muted(*loggers: str) -> Generator[set[str]]:
+    """Keep what these loggers are told on the way out of the logs; give those that were told any.
+
+    Args:
+        loggers: Their names.
+    """
+    for each in loggers:
+        logging.getLogger(each).addFilter(_muted)
+    heard = set[str]()
+    token = _heard.set(heard)
+    try:
+        yield heard
+    finally:
+        _heard.reset(token)
+
+
+def watch(exporter: E, connection: Connection) -> E:
+    """Have an exporter raise nothing, and say once that something is lost.
+
+    A batch that is too large, or has something in it that cannot be written, is sent in parts: no
+    more than that is lost.
 
     Args:
         exporter: One of the SDK's, of spans, metrics or log records.
+        connection: What it sends by.
     """
-    logging.getLogger(type(exporter).__module__).addFilter(_muted)
-    place = urlsplit(str(getattr(exporter, "_endpoint", "")))
-    whole: Any = exporter
-    whole.export = _watched(whole.export, place.netloc.rpartition("@")[2])
+    _Watched(exporter, connection)
     return exporter
 
 
-def _watched(export: Callable[..., Any], place: str) -> Callable[..., Any]:
-    @wraps(export)
-    def sent(batch: Any, *more: Any, **options: Any) -> Any:  # noqa: ANN401 - the SDK's types
-        said: list[str] = []
-        token = _sending.set(said)
-        try:
-            result = export(batch, *more, **options)
-        finally:
-            _sending.reset(token)
-        if getattr(result, "name", "") == "FAILURE":
-            tell_of_loss(place, *said)
+class _Watched:
+    """Stands in for the `export` and the `shutdown` of an exporter."""
+
+    def __init__(self, exporter: object, connection: Connection) -> None:
+        self._connection = connection
+        self._closed = False
+        self._logger = type(exporter).__module__
+        whole: Any = exporter
+        self._export, self._shutdown = whole.export, whole.shutdown
+        whole.export, whole.shutdown = self.export, self.shutdown
+        logging.getLogger(_QUEUE).addFilter(_dropped)
+
+    def export(self, batch: Any, *more: Any, **options: Any) -> Any:  # noqa: ANN401 - the SDK's types
+        """Send."""
+        if self._closed:
+            return None
+        parts, sent, result = [batch], 0, None
+        while parts:
+            part, sent = parts.pop(), sent + 1
+            result = self._tried(part, *more, **options)
+            trouble = self._connection.trouble
+            if trouble is None:
+                if getattr(result, "name", "") == "SUCCESS":
+                    continue
+                trouble = _UNSENT if self._connection.used else "no answer"
+            many = len(part) if hasattr(part, "__len__") else 1  # metrics come as a whole
+            if many > 1 and sent < _MOST and trouble in (_UNSENT, _TOO_LARGE):
+                parts += [part[: many // 2], part[many // 2 :]]
+            else:
+                self._connection.trouble = trouble
+                tell_of_loss(self._connection.place, trouble)
         return result
 
-    return sent
+    def _tried(self, batch: Any, *more: Any, **options: Any) -> Any:  # noqa: ANN401 - as above
+        self._connection.trouble = result = None
+        loggers = (self._logger, _ENCODER, "urllib3.connectionpool")
+        # Earlier exporters raise what they do not retry.
+        with muted(*loggers) as heard, suppress(Exception):
+            result = self._export(batch, *more, **options)
+        if _ENCODER in heard:  # an attribute is left out
+            tell_of_loss(self._connection.place, _UNSENT)
+        return result
+
+    def shutdown(self, *given: Any, **options: Any) -> None:
+        """Send nothing more; what is under way is given up."""
+        self._closed = True
+        with muted(self._logger):
+            self._shutdown(*given, **options)
 
 
 def tell_of_loss(place: str = "the OTLP endpoint", reason: str = "no answer") -> None:
@@ -70,13 +137,13 @@ def tell_of_loss(place: str = "the OTLP endpoint", reason: str = "no answer") ->
 
     Args:
         place: Where to, without keys.
-        reason: What the exporter said.
+        reason: Why, without what was sent.
     """
     if _losses:
         return
     _losses.append(place)
     with suppress(ThinktwiceWarning):  # a filter that raises must not end a thread
-        tell_once(f"{place} takes no telemetry: what cannot be sent is lost ({reason})")
+        tell_once(f"{place} does not take all telemetry: what cannot be sent is lost ({reason})")
 
 
 _losses: Final[list[str]] = []

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from thinktwice.errors import UsageError
 from thinktwice.sample import Verdict
+from thinktwice.tool_runs import verdict_by
 from thinktwice.verifiers.adapt import as_verifier, broken, check_verifier, is_verifier
 from thinktwice.verifiers.tool import Tool, check_timeout, guarded
 
@@ -120,7 +121,7 @@ async def _one(
     unlimited = _calls(verifier) or hasattr(verifier, "timeout")
 
     async def ask() -> Verdict:
-        return await verifier(sample, prompt=prompt)
+        return await verdict_by(verifier, sample, prompt=prompt)
 
     return await guarded(ask(), None if unlimited else seconds)
 

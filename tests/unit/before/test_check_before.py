@@ -13,6 +13,7 @@ import pytest
 from annotated_types import Gt
 from pydantic import BaseModel
 
+from tests.contracts.traced import Trace, collected
 from thinktwice import Budget, Completion, Strategy, UsageError, Verdict, solve
 from thinktwice.before import Action, Decision, check_before
 from thinktwice.result import Outcome
@@ -609,7 +610,31 @@ def test_every_check_is_a_span():
     with captured_spans() as spans:
         decided(CALL, is_small, tool=Transfer())
     found = {span.name: span.attributes["thinktwice.outcome"] for span in spans}
-    assert found == dict.fromkeys(
-        ("thinktwice.verify arguments", "thinktwice.verify is_small", "thinktwice.verify dry_run"),
-        "pass",
-    )
+    checks = ("arguments", "is_small", "dry_run")
+    names = [
+        f"{what} {check}" for check in checks for what in ("execute_tool", "thinktwice.verify")
+    ]
+    assert found == dict.fromkeys(names, "pass")
+
+
+def test_every_check_is_told_of_as_a_verdict():
+    """On its span; with what it broke by, and no content."""
+
+    def shaky(action):
+        raise LookupError("secret")
+
+    trace = Trace()
+    with collected(trace):
+        decided(CALL, is_small, shaky)
+    spans = {s.context.span_id: s for s in trace.spans if s.name.startswith("thinktwice.verify")}
+    told = [log.log_record for log in trace.logs]
+    assert {each.event_name for each in told} == {"gen_ai.evaluation.result"}
+    said = {each.attributes["gen_ai.evaluation.name"]: each for each in told}
+    assert said["is_small"].attributes["gen_ai.evaluation.score.label"] == "pass"
+    assert said["shaky"].attributes["gen_ai.evaluation.score.label"] == "error"
+    for name, record in said.items():
+        assert spans[record.span_id].name == f"thinktwice.verify {name}"
+        assert record.attributes.get("error.type") == spans[record.span_id].attributes.get(
+            "error.type"
+        )
+    assert "secret" not in trace.text

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
+import sqlite3
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -19,11 +21,11 @@ from thinktwice.cli import main, printing
 from thinktwice.cli.moments import moment
 from thinktwice.cli.printing import bar
 from thinktwice.cli.trees import _letters
-from thinktwice.stop import Lead
 from thinktwice.store import observe
 from thinktwice.store.costs import read_costs
 from thinktwice.store.file import Batch, StoreFile
-from thinktwice.store.rows import RequestRow, SpanRow
+from thinktwice.store.rows import RequestRow, SpanRow, SpendRow
+from thinktwice.store.tree import Spend
 from thinktwice.testing import ScriptedSampler, run_virtual
 
 pytestmark = pytest.mark.usefixtures("silent_remarks")
@@ -44,18 +46,6 @@ def store(tmp_path_factory):
         (BestOfN(3, verifier=lambda text: text == "a"), "m"),
     ):
         run_virtual(solve("q", sampler=answers(model), strategy=strategy, prices=known))
-    observer.close()
-    return observer.path
-
-
-@pytest.fixture(scope="module")
-def explored(tmp_path_factory):
-    """Twenty votes, drawn in full."""
-    observer = observe(tmp_path_factory.mktemp("whatif") / "spans.db", explore=1)
-    sampler = ScriptedSampler(["a", "b", "a", "a"], model="m", input_tokens=9, output_tokens=9)
-    for _ in range(20):
-        strategy = Vote(8, stop=Lead(2))
-        run_virtual(solve("q", sampler=sampler, strategy=strategy, prices={"m": Price("1", "1")}))
     observer.close()
     return observer.path
 
@@ -114,6 +104,26 @@ class TestCosts:
         assert [each["run"] for each in found["dearest"]] == [e.run for e in expected.dearest]
         assert set(found["by"]) == {"strategy", "model", "role", "day"}
 
+    def test_the_fields_of_json(self, command):
+        """Programs read them: one that goes, or is named anew, breaks these."""
+        found = json.loads(command("costs", "--json")[1])
+        assert set(found) == {"first", "last", "total", "unfinished", "by", "dearest"}
+        group = {"name", "requests", "calls", "input", "output", "cost", "unpriced", "estimated"}
+        assert set(found["total"]) == {*group, "draws"}
+        assert set(found["by"]["model"][0]) == {*group, "draws"}
+        draws = {"launched", "wasted", "wasted_cost", "saved", "saved_cost"}
+        assert set(found["total"]["draws"]) == draws
+        assert set(found["dearest"][0]) == {
+            *("run", "trace", "strategy", "started", "seconds", "calls", "cost", "unpriced"),
+            *("launched", "requested", "agreement", "stopped_by", "error"),
+        }
+
+    def test_json_beside_a_page(self, command, tmp_path):
+        """Both are written."""
+        page = tmp_path / "page.html"
+        assert json.loads(command("costs", "--json", "--html", str(page))[1])
+        assert page.exists()
+
     def test_since(self, command):
         """What began before is left out."""
         assert command("costs", "--since", "2200-01-01")[1] == "no requests\n"
@@ -125,6 +135,7 @@ class TestCosts:
             (["costs", "--since", "yesterday"], "since='yesterday'"),
             (["costs", "--by", "colour"], "colour"),
             (["trace", "not hexadecimal"], "hexadecimal"),
+            (["trace", ""], "hexadecimal"),
             (["trace", "0" * 40], "no request begins so"),
         ],
     )
@@ -165,6 +176,19 @@ class TestCosts:
         out = command("trace", "ab", path=path)[1]
         assert "unfinished" in out
         assert "sample 0" in out
+
+    def test_a_cancelled_request(self, command, tmp_path):
+        """It has ended, by no rule and no error."""
+        file = StoreFile(tmp_path / "spans.db", 2**20)
+        row = RequestRow(id=1, run="1", trace="1", strategy="V", started=1, took=1, launched=2)
+        agent = row._replace(id=2, run="2", strategy="agent", launched=None)
+        spend = [SpendRow(at, "m", "sample", Spend(1, 2, 3, 10**12), 0) for at in (1, 2)]
+        file.write(Batch([], [], spend, [row, agent]))
+        file.close()
+        out = command("costs", path=tmp_path / "spans.db")[1]
+        assert out.count("cancelled") == 1
+        assert "2 of 2 samples wasted" in out
+        assert "not drawn since" not in out
 
 
 class TestTrace:
@@ -208,38 +232,32 @@ class TestTrace:
         assert status == 2
         assert "abc1abc1abc1abc1, abc2abc2abc2abc2" in err
 
-
-class TestWhatIf:
-    """Votes under another rule."""
-
-    def test_in_words(self, command, explored):
-        """The rule, samples, cost and changed answers, each with an interval."""
-        status, out, _ = command("whatif", "--stop", "Lead(2)", path=explored)
-        assert status == 0
-        assert out.startswith("Lead(k=2) on 20 votes that were drawn in full")
-        assert [line.split("  ")[0] for line in out.splitlines()[1:]] == [
-            *("samples a vote", "cost a vote", "another answer"),
+    def test_a_deep_tree(self, command, tmp_path, monkeypatch):
+        """Its lines are drawn closer, so that each span can be told from the others."""
+        file = StoreFile(tmp_path / "spans.db", 2**20)
+        root = RequestRow(id=1, run="ab" * 8, trace="cd" * 16, strategy="V", started=1, took=9)
+        spans = [
+            SpanRow(at, at - 1 or None, 1, "sample", None, "m", "ok", 1, 9, at, at, 0, *[None] * 5)
+            for at in range(1, 25)
         ]
+        file.write(Batch([], spans, [], [root]))
+        file.close()
+        out = io.StringIO()
+        terminal = Console(file=out, force_terminal=True, width=120, no_color=True)
+        monkeypatch.setattr(printing, "Console", lambda **_: terminal)
+        command("trace", "ab", path=tmp_path / "spans.db")
+        assert all(f"sample {at} " in out.getvalue() for at in range(1, 25))
 
-    def test_json(self, command, explored):
-        """Value and interval."""
-        _, out, _ = command("whatif", "--stop", "AtMost(8)", "--json", path=explored)
-        found = json.loads(out)
-        assert found["samples"] == found["recorded_samples"] == [8, 8, 8]
-        assert found["changed"][0] == 0 < found["changed"][2]
-
-    def test_nothing_to_go_by(self, command, store):
-        """It says why, and what to do."""
-        status, out, _ = command("whatif", "--stop", "Lead(2)")
-        assert status == 0
-        assert "on 0 votes" in out
-        assert "observe(explore=0.02)" in out
-
-    def test_no_code(self, command):
-        """A rule is read and not run."""
-        status, _, err = command("whatif", "--stop", "__import__('os').abort()")
-        assert status == 2
-        assert "write as Lead(3)" in err
+    def test_in_a_folder_that_nobody_can_write(self, store, monkeypatch):
+        """As on a medium that is read only: SQLite would keep files beside a store."""
+        monkeypatch.setattr("os.access", lambda *_: False)
+        opened: list[str] = []
+        real = sqlite3.connect
+        monkeypatch.setattr(
+            "sqlite3.connect", lambda name, **more: (opened.append(name), real(name, **more))[1]
+        )
+        assert read_costs(store).total.requests == 3
+        assert opened == [f"{store.as_uri()}?immutable=1"]
 
 
 class TestPrinting:
@@ -272,6 +290,28 @@ class TestPrinting:
         drawn = bar(min(one, other), max(one, other), width)
         assert len(drawn) <= width + 1
         assert drawn.strip()
+
+    def test_long_names(self, command, monkeypatch, tmp_path):
+        """They are cut, and no number is."""
+        file = StoreFile(tmp_path / "spans.db", 2**20)
+        row = RequestRow(id=1, run="1", trace="1", strategy="V" * 200, started=1, took=1)
+        spend = SpendRow(1, "m" * 200, "sample", Spend(1, 2, 3, 10**12), 0)
+        file.write(Batch([], [], [spend], [row]))
+        file.close()
+        out = io.StringIO()
+        terminal = Console(file=out, force_terminal=True, width=80, no_color=True)
+        monkeypatch.setattr(printing, "Console", lambda **_: terminal)
+        command("costs", path=tmp_path / "spans.db")
+        assert out.getvalue().count("$1.0000") >= 8
+
+    def test_an_encoding_without_bars(self, store):
+        """A pipe on Windows has one: the rest is there."""
+        run = read_costs(store).dearest[0].run
+        command = [sys.executable, "-m", "thinktwice.cli", "trace", run, "--store", str(store)]
+        environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603 - our own code
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "??? sample 0" in done.stdout
 
     def test_letters(self):
         """As spreadsheets count."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from thinktwice.cli import main
 from thinktwice.cli.page import page
-from thinktwice.cli.plots import bars, dots, means, nice, palette
+from thinktwice.cli.plots import HEIGHT, Mean, bars, dots, means, palette, ticks
 from thinktwice.store.costs import read_costs
 from thinktwice.store.file import Batch, StoreFile
 from thinktwice.store.pictures import Bar, Dot, read_pictures
@@ -97,7 +98,50 @@ def test_a_page_that_needs_nothing_else(tmp_path):
     assert {"script", "link", "img", "iframe", "image", "use"}.isdisjoint(tags.seen)
     assert "http" not in text
     assert "url(" not in text
-    assert "$5.0000" in text
+    assert "$5.00" in text
+
+
+def test_what_has_no_price_is_not_free(tmp_path):
+    """Neither in the tables nor in the plots."""
+    path = store(tmp_path / "spans.db", START)
+    file = StoreFile(path, 2**20)
+    moment = int(START.timestamp() * 1e6)
+    local = RequestRow(id=9, run="9", trace="9", strategy="Local", started=moment, used=3, took=1)
+    file.write(Batch([], [], [SpendRow(9, "l", "sample", Spend(3, 9, 9, 0, 3), 0)], [local]))
+    file.close()
+    text = made(path)
+    assert text.count("<td>unpriced</td>") == 4  # cost and mean, by strategy and by model
+    assert "≥ $1.00" in text
+    assert "3</b>unpriced calls" in text
+    alone = tmp_path / "alone.db"
+    file = StoreFile(alone, 2**20)
+    file.write(Batch([], [], [SpendRow(9, "l", "sample", Spend(3, 9, 9, 0, 3), 0)], [local]))
+    file.close()
+    assert "No call has a known price" in made(alone)
+
+
+def test_what_stopping_early_saved(tmp_path):
+    """One bar of what all samples would have cost; a request of 1 of 8 samples saved 7 eighths."""
+    text = made(store(tmp_path / "spans.db", START))
+    assert "would have cost about $8.00; stopping early saved 88 % of it" in text
+    shares = [
+        float(each) for each in re.findall(r'class="c[023]" style="width:([0-9.]+)%" ti', text)
+    ]
+    assert shares[:2] == [12.5, 87.5]
+
+
+def test_a_strategy_has_one_colour(tmp_path):
+    """In both plots of costs, whichever is dearer or more frequent."""
+    path = store(tmp_path / "spans.db", START, START)
+    file = StoreFile(path, 2**20)
+    dear = RequestRow(
+        id=9, run="9", trace="9", strategy="Dear", started=int(START.timestamp() * 1e6), used=3,
+        took=1, agreement=0.5, cost=9 * TRILLION, unpriced=0,
+    )  # fmt: skip
+    file.write(Batch([], [], [SpendRow(9, "m", "sample", Spend(3, 9, 9, 9 * TRILLION), 0)], [dear]))
+    file.close()
+    legends = re.findall(r'<i class="c(\d)"></i>(Dear|Vote)<', made(path))
+    assert sorted(legends) == [("0", "Dear"), ("0", "Dear"), ("1", "Vote"), ("1", "Vote")]
 
 
 def test_of_an_empty_store(tmp_path):
@@ -133,7 +177,8 @@ def test_where_samples_stop(tmp_path):
 def test_bars_are_as_high_as_they_should(tmp_path):
     """Parts stand on each other, each in its share of the axis."""
     data = [Bar("a", {"x": 3.0, "y": 1.0}), Bar("b", {}), Bar("c", {"x": 2.0})]
-    drawn = parsed(bars(data, palette({"x": 5, "y": 1}), number=lambda v, _: f"{v}", x="n"))
+    colours = palette({"x": 5, "y": 1})
+    drawn = parsed(bars(data, colours, number=lambda v, _: f"{v}", x="n", about="some"))
     boxes = [element.attrib for element in drawn.iter("rect")]
     heights = [float(box["height"]) for box in boxes]
     assert heights[0] == pytest.approx(3 * heights[1], abs=0.1)
@@ -144,23 +189,67 @@ def test_bars_are_as_high_as_they_should(tmp_path):
 @given(st.lists(st.builds(Dot, st.floats(0, 1), st.floats(0, 100), st.just("V")), max_size=30))
 def test_dots_stay_inside(data):
     """Whatever they cost, each is drawn, and inside of the plot."""
-    drawn = parsed(dots(data, {"V": 0}, number=lambda v, _: f"{v:.2f}", x="agreement"))
+    drawn = parsed(
+        dots(data, {"V": 0}, number=lambda v, _: f"{v:.2f}", x="agreement", about="some")
+    )
     circles = list(drawn.iter("circle"))
-    assert len(circles) == len(data)
-    assert all(64 <= float(each.attrib["cx"]) <= 708 for each in circles)
-    assert all(12 <= float(each.attrib["cy"]) <= 226 for each in circles)
+    assert len(circles) == len(data) + len(means(data))
+    assert all(0 <= float(each.attrib["cx"].removesuffix("%")) <= 100 for each in circles)
+    assert all(0 <= float(each.attrib["cy"]) <= HEIGHT for each in circles)
+
+
+def test_each_strategy_has_its_own_line():
+    """Or a dear strategy would look like the cost of disagreement."""
+    data = [Dot(at / 4, cost, name) for name, cost in (("V", 1), ("B", 9)) for at in (1, 3)]
+    colours = {"B": 0, "V": 1}
+    drawn = parsed(dots(data, colours, number=lambda v, _: f"{v:g}", x="agreement", about="some"))
+    lines = {each.attrib["class"]: each.attrib for each in drawn.iter("line")}
+    for name, colour in colours.items():
+        line = lines[f"mean l{colour}"]
+        assert line["y1"] == line["y2"], name
+
+
+def test_names_below_the_axis_stay_apart():
+    """Long ones are fewer, and on a narrow screen half of them are hidden."""
+
+    def shown(names):
+        drawn = parsed(
+            bars([Bar(name, {}) for name in names], {}, number=lambda *_: "", x="", about="")
+        )
+        return [each.attrib["class"] for each in drawn.iter("text") if each.text in names]
+
+    short = shown([str(at) for at in range(10, 26)])
+    long = shown([f"01-26 {at}:00" for at in range(10, 26)])
+    assert len(short) == 16 > len(long) > 2
+    assert short.count("minor") == 8
 
 
 def test_means_of_tenths():
     """Of those that have requests."""
     data = [Dot(0.51, 1, "V"), Dot(0.59, 3, "V"), Dot(1.0, 5, "V")]
-    assert means(data) == [(pytest.approx(0.55), 2), (1, 5)]
+    assert means(data) == [Mean(pytest.approx(0.55), 2, 2), Mean(1, 5, 1)]
 
 
 @given(st.floats(1e-9, 1e9))
-def test_axes_end_on_round_numbers(value):
-    """At the value or above it, and not far."""
-    assert value * (1 - 1e-6) <= nice(value) <= 2.6 * value
+def test_axes_have_round_steps(value):
+    """Four or so from 0 on, of which the last is at the value or little above it."""
+    levels = ticks(value)
+    step = levels[1]
+    assert levels[0] == 0
+    assert 3 <= len(levels) <= 5
+    assert value * (1 - 1e-6) <= levels[-1] <= value + step
+    assert f"{step:e}".rstrip("0123456789+-").rstrip("e").rstrip("0").rstrip(".") in {
+        *("1", "2", "2.5", "5"),
+    }
+
+
+@given(st.integers(1, 10**6))
+def test_counts_have_whole_steps(value):
+    """There is no half a request."""
+    levels = ticks(value, whole=True)
+    assert all(level == int(level) for level in levels)
+    assert len(set(levels)) == len(levels)
+    assert levels[-1] >= value
 
 
 def test_many_names_share_a_colour():

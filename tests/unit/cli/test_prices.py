@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 import sys
+from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
 from thinktwice.cli import main
 from thinktwice.phoenix import Written
+from thinktwice.price_updates import Change, Update
+from thinktwice.rates import PriceList
 
 pytest.importorskip("genai_prices")
 
+WHEN = datetime(2026, 3, 1, 10, tzinfo=UTC)
 FILE = """
 [models."my-model"]
 input = "1.35"
@@ -54,7 +59,7 @@ def rows(text):
 def test_where_each_price_comes_from(command, file):
     """The list, the list with a discount, the file, or nowhere."""
     status, out, err = command("openai/gpt-5", "my-model", "acme-nobody", "--file", file)
-    assert (status, err) == (0, "")
+    assert (status, err) == (1, "")
     found = rows(out)
     assert found["openai/gpt-5"][:4] == ["list", "less", "15", "%"]
     assert found["my-model"] == ["file", "1.35", "10.8", "1.35", "1.35", "10.8"]
@@ -75,11 +80,47 @@ def test_all_of_the_file_in_a_tier(command, file):
     assert rows(out)["my-model"][:3] == ["file", "0.675", "5.4"]
 
 
+def test_names_like_an_unknown_one_are_said(command):
+    """It may be a slip of the pen; status 1, so that a script sees it."""
+    status, out, _ = command("gpt5")
+    assert status == 1
+    assert "gpt5: no such model is known; near are gpt-5" in out
+
+
+def test_an_update_says_what_it_has_brought(command, monkeypatch):
+    """Where from, when, what is another now, where it is, and what to do for it to count."""
+    asked = []
+
+    def update(url):
+        asked.append(url)
+        change = Change("openai/gpt-5", "$1.25", "$1")
+        return Update(url, WHEN, Path("/cache/prices.json"), 9, WHEN.date(), (change,), ("a/b",))
+
+    monkeypatch.setattr("thinktwice.cli.quotes.update_prices", update)
+    status, out, _ = command("--update", "--from", "http://mirror")
+    assert (status, asked) == (0, ["http://mirror"])
+    assert "fetched 9 models from http://mirror at 2026-03-01 10:00 UTC" in out
+    assert "1 of another price, 1 new, 0 gone" in out
+    assert "openai/gpt-5: $1.25 -> $1\n" in out
+    assert "/cache/prices.json; with THINKTWICE_PRICE_UPDATES=1" in out
+    _, out, _ = command("--update", "--from", "http://mirror", "--json")
+    assert json.loads(out)["update"]["changed"][0]["after"] == "$1"
+
+
+def test_a_list_that_was_fetched_says_when(command, monkeypatch):
+    """Its age is not that of the bundled one."""
+    day = WHEN.date()
+    fetched = PriceList("genai-prices 1", day, 3, WHEN, "http://mirror")
+    monkeypatch.setattr("thinktwice.cli.quotes.price_list", lambda: fetched)
+    _, out, _ = command("gpt-5")
+    assert "fetched 2026-03-01 10:00 UTC from http://mirror, latest change in it 2026-03-01" in out
+
+
 def test_for_machines(command, file):
     """Amounts are numbers, and what is not known is null."""
     status, out, _ = command("my-model", "acme-nobody", "--file", file, "--json")
     found = json.loads(out)
-    assert status == 0
+    assert status == 1
     assert found["models"][0]["rates"]["input"] == 1.35
     assert found["models"][1]["rates"] is None
     assert found["list"]["package"].startswith("genai-prices")
@@ -94,7 +135,7 @@ def test_phoenix_is_written(command, file, monkeypatch):
         asked.append((url, [each.name for each in quotes]))
         return [Written("my-model", "created", "there is a fee")]
 
-    monkeypatch.setattr("thinktwice.phoenix.write_prices", write)
+    monkeypatch.setattr("thinktwice.cli.quotes.write_prices", write)
     _, out, _ = command("--file", file, "--phoenix", "http://127.0.0.1:6006")
     assert asked == [("http://127.0.0.1:6006", ["my-model"])]
     assert "Phoenix: my-model created (there is a fee)" in out
@@ -104,7 +145,9 @@ def test_phoenix_is_written(command, file, monkeypatch):
     ("arguments", "said"),
     [
         ([], "name some, or give a file"),
-        (["m", "--tier", "batch"], "--file"),
+        (["gpt-5", "--tier", "free-of-charge"], "under [tiers] of a price file"),
+        (["gpt-5", "--from", "http://mirror"], "--update"),
+        (["--update", "--from", "nowhere"], "https://"),
         (["m", "--file", "nowhere.toml"], "cannot be read"),
         (["gpt-5", "--phoenix", "nowhere"], "give its address"),
     ],

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from thinktwice.diversity import Estimate
 from thinktwice.policy.intervals import (
     Bootstrap,
     Rate,
@@ -17,6 +18,7 @@ from thinktwice.policy.intervals import (
     clopper_pearson,
     mean_of,
     percentiles,
+    stratified,
 )
 
 
@@ -178,3 +180,22 @@ class TestBootstrap:
         """95 %."""
         found = percentiles(500.0, [float(each) for each in range(1001)])
         assert found == (500.0, pytest.approx(25.0), pytest.approx(975.0))
+
+
+class TestStratified:
+    """Sums of independent estimates."""
+
+    def test_of_one(self):
+        """It is that one."""
+        assert stratified([Estimate(0.3, 0.1, 0.9)], [1.0]) == (0.3, 0.1, 0.9)
+
+    def test_distances_add_up_as_squares(self):
+        """At either end by itself."""
+        value, low, high = stratified([Estimate(2, 1, 2), Estimate(4, 3, 8)], [0.5, 0.5])
+        assert value == 3
+        assert low == pytest.approx(3 - 0.5 * 2**0.5)
+        assert high == 5
+
+    def test_one_without_an_interval(self):
+        """Then there is none."""
+        assert stratified([Estimate(1), Estimate(2, 1, 3)], [0.5, 0.5]) == (1.5, None, None)

@@ -1,119 +1,222 @@
-"""Replaying recorded votes under another rule."""
+"""What another rule would have done, over the requests of a store."""
 
 from __future__ import annotations
 
 import random
-from collections import Counter
-from decimal import Decimal
+from itertools import product
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from thinktwice import Completion, UsageError, Vote, solve
+from thinktwice import UsageError
 from thinktwice.policy.whatif import whatif
-from thinktwice.stop import After, AtMost, GoodEnough, Lead, Quorum, Settled
-from thinktwice.store.ballots import Ballot, Ballots
-from thinktwice.testing import ScriptedSampler, run_virtual
-
-CENT = Decimal("0.01")
+from thinktwice.stop import After, AtMost, GoodEnough, Lead, Quorum
+from thinktwice.store.ballots import Ballot, Ballots, Draw
 
 
-def ballot(text: str) -> Ballot:
-    """Of answers as letters, "-" abstains; each costs a cent, and arrived as launched."""
+def ballot(text: str, *, explored: bool = False, **more: object) -> Ballot:
+    """Of answers as letters, "-" abstains; each costs a cent and takes a second."""
     seen: dict[str, int] = {}
-    answers = tuple(-1 if c == "-" else seen.setdefault(c, len(seen)) for c in text)
-    return Ballot(answers, tuple(range(len(text))), (CENT,) * len(text))
+    answers = (-1 if c == "-" else seen.setdefault(c, len(seen)) for c in text)
+    draws = tuple(Draw(answer, seconds=1.0, cost=0.01) for answer in answers)
+    return Ballot(draws, explored=explored, seconds=1.5, **more)
 
 
-def ballots(*texts: str) -> Ballots:
-    return Ballots([ballot(text) for text in texts], cut=2, censored=5)
+def ballots(*texts: str | Ballot, censored: int = 0) -> Ballots:
+    full = [each if isinstance(each, Ballot) else ballot(each) for each in texts]
+    return Ballots(full, 0, {8: censored} if censored else {}, 0, {})
 
 
-def test_one_vote():
-    """Drawn until the rule fires; another answer than the full vote's counts as changed."""
-    found = whatif(ballots("aabbbb"), Lead(2))
-    assert (found.samples.value, found.recorded_samples.value) == (2, 6)
-    assert (found.cost.value, found.recorded_cost.value) == (0.02, 0.06)
-    assert found.changed.value == 1
-    assert whatif(ballots("aabbbb"), Lead(3)).changed.value == 0
+class TestOneVote:
+    """Drawn until the rule fires."""
+
+    def test_its_figures(self):
+        """Samples, cost, what that saves, the time, and whether the answer is another one."""
+        found = whatif(ballots("aabbbb"), Lead(2))
+        assert (found.used.value, found.launched.value) == (2, 2)
+        assert (found.cost.value, found.recorded_cost.value) == (0.02, pytest.approx(0.06))
+        assert found.saved.value == pytest.approx(2 / 3)
+        assert (found.seconds.value, found.recorded_seconds.value) == (1, 1.5)
+        assert found.changed.value == 1
+        assert whatif(ballots("aabbbb"), Lead(3)).changed.value == 0
+
+    def test_a_smaller_cap(self):
+        """Another n alone is compared with all that was recorded."""
+        found = whatif(ballots("aabbbbbb"), AtMost(4), n=4)
+        assert found.used.value == 4
+        assert found.changed.value == 1  # aabb: a was launched first
+
+    def test_certain_is_part_of_a_rule(self):
+        """As in a vote: it also ends when nothing can change. Not so in best-of-N."""
+        assert whatif(ballots("aaaaaaaa"), Quorum(7)).used.value == 4
+        assert whatif(ballots("aaaaaaaa"), AtMost(8)).used.value == 8
+        judged = ballot("aaaaaaaa", selection="score")
+        assert whatif(ballots(judged), Quorum(7)).used.value == 7
+
+    def test_abstentions_are_draws(self):
+        """They cost, and vote for none."""
+        assert whatif(ballots("--a-aab"), Lead(2)).used.value == 5
+        assert whatif(ballots("----"), Lead(2)).changed.value == 0
+
+    @pytest.mark.parametrize(
+        ("prefer", "launched", "seconds"), [("cost", 6, 3), ("balanced", 6, 2), ("latency", 8, 1)]
+    )
+    def test_how_it_is_launched(self, prefer, launched, seconds):
+        """What is in flight at the end is paid for, and time is saved."""
+        found = whatif(ballots("aabbaaaa"), Lead(3), prefer=prefer)
+        assert found.launched.value == launched
+        assert found.cost.value == pytest.approx(launched / 100)
+        assert found.seconds.value == seconds
+
+    def test_a_cap_on_what_is_in_flight(self):
+        """Takes longer."""
+        found = whatif(ballots("abababab"), AtMost(8), max_concurrency=2)
+        assert found.seconds.value == 4
+
+    def test_time(self):
+        """A rule about time ends it on the clock of the replay."""
+        found = whatif(ballots("abababab"), After(seconds=2.5), prefer="cost", max_concurrency=1)
+        assert (found.used.value, found.launched.value, found.seconds.value) == (2, 3, 2.5)
+
+    def test_without_costs(self):
+        """What is saved is samples."""
+        free = Ballot(tuple(Draw(0) for _ in range(8)))
+        found = whatif(ballots(free), Lead(2))
+        assert (found.cost.value, found.saved.value) == (0, 0.75)
 
 
-def test_what_is_left_out_is_said():
-    """Votes that are too short, and those that the store knew of already."""
-    found = whatif(ballots("aaaaaaaa", "aaaa"), Lead(2), n=6)
-    assert (found.replayed, found.too_short, found.cut, found.censored) == (1, 1, 2, 5)
-    nothing = whatif(Ballots([], cut=0, censored=7), Lead(2))
-    assert (nothing.replayed, nothing.censored, nothing.changed) == (0, 7, None)
+class TestWeights:
+    """Votes that weigh differently, and answers that are selected by scores."""
+
+    def test_a_weighted_vote(self):
+        """k is a weight; the heaviest answer wins."""
+        weighted = Ballot(
+            tuple(Draw(a, weight=w) for a, w in ((0, 0.2), (0, 0.2), (1, 1.0), (1, 1.0), (1, 0.5)))
+        )
+        found = whatif(ballots(weighted), Lead(1))
+        assert (found.used.value, found.changed.value) == (4, 0)
+
+    def test_scores(self):
+        """A rule about them ends it; the best one alone may win another way than the sum."""
+        draws = ((0, 0.5), (1, 0.9), (0, 0.5), (2, 0.1))
+        judged = Ballot(tuple(Draw(a, score=s) for a, s in draws), "score")
+        found = whatif(ballots(judged), GoodEnough(0.8))
+        assert (found.used.value, found.changed.value) == (2, 1)
+
+    def test_ties(self):
+        """To the shorter text, then to what was launched first."""
+        tie = Ballot((Draw(0, length=9), Draw(1, length=3), Draw(1, length=3)))
+        assert whatif(ballots(tie), AtMost(2), n=2).changed.value == 0
+        tie = Ballot((Draw(0), Draw(1), Draw(1)))
+        assert whatif(ballots(tie), AtMost(2), n=2).changed.value == 1
 
 
-def test_a_smaller_cap():
-    """Another n alone is compared with all that was recorded."""
-    found = whatif(ballots("aabbbbbb"), AtMost(4), n=4)
-    assert found.samples.value == 4
-    assert found.changed.value == 1  # aabb: a was launched first
+class TestWhatIsLeftOut:
+    """Counted by reason."""
+
+    def test_by_reason(self):
+        """What is too short for n or for the rule, and what the store knew of already."""
+        full = [ballot("aaaaaaaa"), ballot("aaaa")]
+        found = whatif(Ballots(full, 2, {8: 5}, 3, {"ToolCheck": 4}), Lead(2), n=6)
+        assert found.replayed == 1
+        assert found.left_out == {"censored": 8, "cut": 2, "other": 4, "too_short": 1}
+        assert found.others == ["ToolCheck"]
+        found = whatif(ballots("aaaaaaaa", "aaaa"), Lead(5))
+        assert (found.replayed, found.left_out) == (1, {"too_short": 1})
+
+    def test_rules_that_need_scores(self):
+        """Votes have none."""
+        judged = Ballot(tuple(Draw(0, score=0.9) for _ in range(4)), "score")
+        found = whatif(ballots("aaaa", judged), GoodEnough(0.8))
+        assert (found.replayed, found.left_out) == (1, {"unscored": 1})
+
+    def test_nothing(self):
+        """There are no figures."""
+        found = whatif(Ballots([], 0, {8: 7}, 0, {}), Lead(2))
+        assert (found.replayed, found.left_out, found.changed) == (0, {"censored": 7}, None)
+
+    @pytest.mark.parametrize(
+        ("stop", "words"),
+        [
+            (GoodEnough(0.9), "it needs a verifier"),
+            (Lead(20), "it takes 20 draws to fire, and n=8"),
+        ],
+    )
+    def test_rules_for_none_of_them(self, stop, words):
+        """It is said why."""
+        with pytest.raises(UsageError, match=words):
+            whatif(ballots("aaaabbbb"), stop)
+
+    @pytest.mark.parametrize(
+        ("parameter", "more"),
+        [
+            *(("n", {"n": n}) for n in (0, -1, True)),
+            *(("prefer", {"prefer": each}) for each in ("fast", 1.5)),
+            ("max_concurrency", {"max_concurrency": 0}),
+        ],
+    )
+    def test_parameters_that_make_no_sense(self, parameter, more):
+        """They are named."""
+        with pytest.raises(UsageError, match=f"{parameter}="):
+            whatif(ballots("aaaa"), Lead(1), **more)
 
 
-def test_certain_is_part_of_a_rule():
-    """As in a vote: it also ends when nothing can change."""
-    assert whatif(ballots("aaaaaaaa"), Quorum(7)).samples.value == 4
-    assert whatif(ballots("aaaaaaaa"), AtMost(8)).samples.value == 8
+class TestIntervals:
+    """Requests are the units of chance."""
+
+    def test_what_explored_stands_for_more(self):
+        """For all votes that could have; what is always drawn in full stands for itself."""
+        full = [*["aaaaaaaa"] * 60, *(ballot("abababaa", explored=True) for _ in range(20))]
+        alone = whatif(ballots(*full), Lead(2))
+        assert alone.used.value == (60 * 2 + 20 * 7) / 80
+        found = whatif(ballots(*full, censored=120), Lead(2))
+        assert found.used.value == pytest.approx((60 * 2 + 140 * 7) / 200)
+        assert found.explored == 20
+
+    def test_smaller_votes_could_not_have(self):
+        """With n, those that would draw fewer samples are left out on both sides."""
+        full = [*["aaaaaaaa"] * 20, *(ballot("abababaa", explored=True) for _ in range(20))]
+        known = Ballots([*map(_made, full)], 0, {8: 20, 4: 1000}, 0, {})
+        assert whatif(known, Lead(2), n=8).used.value == pytest.approx((20 * 2 + 40 * 7) / 60)
+
+    def test_few_have_no_interval_of_means(self):
+        """The share has one all the same."""
+        found = whatif(ballots(*["aaaaaaaa"] * 19), Lead(2))
+        assert found.cost.low is None
+        assert found.changed.low == 0 < found.changed.high < 0.2
+
+    def test_they_cover(self):
+        """95 % of the intervals hold what is so in the long run, of two kinds of requests, too."""
+        rng = random.Random(3)
+        shares = {True: 0.9, False: 0.6}  # of "a", where all is drawn anyway and where it is not
+
+        def traffic() -> Ballots:
+            full, censored = [], 0
+            for _ in range(120):
+                whole = rng.random() < 0.3
+                if whole or rng.random() < 0.6:
+                    text = "".join("ab"[rng.random() > shares[whole]] for _ in range(5))
+                    full.append(ballot(text, explored=not whole))
+                else:
+                    censored += 1
+            return ballots(*full, censored=censored)
+
+        found = [whatif(traffic(), Lead(2)) for _ in range(60)]
+        for name, true in (("changed", _mean("changed", shares)), ("used", _mean("used", shares))):
+            ends = [getattr(each, name) for each in found]
+            assert sum(low <= true <= high for _, low, high in ends) >= 54
+            assert sum(value for value, _, _ in ends) / 60 == pytest.approx(true, rel=0.15)
 
 
-def test_abstentions_are_draws():
-    """They cost, and vote for none."""
-    found = whatif(ballots("--a-aab"), Lead(2))
-    assert found.samples.value == 5
-    assert whatif(ballots("----"), Lead(2)).changed.value == 0
+def _mean(name: str, shares: dict[bool, float]) -> float:
+    """Over all votes that there can be."""
+    total = 0.0
+    for text in map("".join, product("ab", repeat=5)):
+        value = getattr(whatif(ballots(text), Lead(2)), name).value
+        for whole, share in shares.items():
+            chance = share ** text.count("a") * (1 - share) ** text.count("b")
+            total += (0.3 if whole else 0.7) * chance * value
+    return total
 
 
-def test_ties_go_to_the_one_launched_first():
-    """Also where it arrived later."""
-    late = Ballot((0, 1), (5, 3), (CENT, CENT))
-    found = whatif(Ballots([late], 0, 0), AtMost(1), n=1)
-    assert found.changed.value == 1
-
-
-@pytest.mark.parametrize("stop", [After(seconds=3), GoodEnough(0.9), Lead(20)])
-def test_rules_that_cannot_be_replayed(stop):
-    """By time, by scores, or more than there are."""
-    with pytest.raises(UsageError):
-        whatif(ballots("aaaabbbb"), stop)
-
-
-@pytest.mark.parametrize("n", [0, -1, True])
-def test_caps_that_are_none(n):
-    """At least one draw."""
-    with pytest.raises(UsageError, match="n="):
-        whatif(ballots("aaaa"), Lead(1), n=n)
-
-
-letters = st.text("abc-", min_size=8, max_size=8)
-
-
-@given(letters, st.sampled_from([Lead(2), Lead(3), Quorum(3), Settled(), AtMost(8)]))
-def test_it_is_what_the_vote_would_have_done(text, stop):
-    """The same samples, given to a vote under the rule, which draws one at a time."""
-    sampler = ScriptedSampler([Completion(value=None if c == "-" else c) for c in text])
-    strategy = Vote(8, stop=stop, prefer="cost", key=lambda value: value)
-    result = run_virtual(solve("q", sampler=sampler, strategy=strategy, max_concurrency=1))
-    found = whatif(ballots(text), stop)
-    assert found.samples.value == result.launched
-    votes = Counter(c for c in text if c != "-")
-    if (votes and len(votes.most_common()) == 1) or len(set(votes.values())) == len(votes):
-        winner = votes.most_common(1)[0][0] if votes else None
-        assert found.changed.value == (result.value != winner)
-
-
-def test_the_interval_covers():
-    """Over repeated traffic, 95 % of the intervals of the share hold what it is in the long run."""
-    rng = random.Random(3)
-
-    def traffic(count: int) -> Ballots:
-        texts = ("".join(rng.choices("ab", (3, 2), k=9)) for _ in range(count))
-        return Ballots([ballot(text) for text in texts], 0, 0)
-
-    truth = whatif(traffic(8000), Lead(1)).changed.value
-    intervals = [whatif(traffic(60), Lead(1)).changed for _ in range(150)]
-    held = sum(each.low <= truth <= each.high for each in intervals)
-    assert held >= 0.93 * len(intervals)
+def _made(each: str | Ballot) -> Ballot:
+    return each if isinstance(each, Ballot) else ballot(each)

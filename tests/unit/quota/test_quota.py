@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import pickle
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from thinktwice import (
     Budget,
@@ -121,6 +123,23 @@ class TestQuota:
         run_virtual(requests())
         assert application.spent.calls == tenant.spent.calls == 4
 
+    def test_the_error_names_the_one_that_is_used_up(self, store):
+        """Of several that nest; the name travels with it to another process."""
+        application = Quota("application", Budget(calls=9), store=store)
+        tenant = Quota("tenant:acme", Budget(calls=3), store=store)
+
+        async def requests():
+            with application.scope(), tenant.scope():
+                await vote()
+                with pytest.raises(BudgetExceeded, match="quota 'tenant:acme' of 3 calls") as told:
+                    await vote()
+            return told.value.limit
+
+        limit = run_virtual(requests())
+        assert limit.quota == "tenant:acme"
+        assert pickle.loads(pickle.dumps(limit)).quota == "tenant:acme"  # noqa: S301 - our own
+        assert "acme" not in repr(limit)  # which is written to spans
+
     def test_a_call_that_fails_is_charged_as_in_any_budget(self, store):
         """One that was refused by its provider is free but for the call."""
         quota = Quota("tenant", Budget(calls=9, tokens=900), store=store)
@@ -137,24 +156,66 @@ class TestQuota:
 
 class TestPeriods:
     @pytest.mark.parametrize(
-        ("per", "begins"),
+        ("per", "ends"),
         [
-            ("hour", datetime(2026, 3, 31, 23, tzinfo=UTC)),
-            ("day", datetime(2026, 3, 31, tzinfo=UTC)),
-            ("month", datetime(2026, 3, 1, tzinfo=UTC)),
+            ("hour", datetime(2026, 4, 1, tzinfo=UTC)),
+            ("day", datetime(2026, 4, 1, tzinfo=UTC)),
+            ("month", datetime(2026, 4, 1, tzinfo=UTC)),
         ],
     )
-    def test_begin_in_utc(self, per, begins):
+    def test_end_in_utc(self, per, ends):
         """Whatever the time zone of the machine."""
         quota = Quota("q", Budget(calls=1), per=per)
-        assert quota.window(datetime(2026, 3, 31, 23, 59, 59, tzinfo=UTC)) == begins.timestamp()
+        last = datetime(2026, 3, 31, 23, 59, 59, tzinfo=UTC)
+        abroad = last.astimezone(timezone(timedelta(hours=14)))
+        assert quota.window(last) == quota.window(abroad) == ends.timestamp()
+        assert quota.window(ends) > ends.timestamp()
+
+    @given(st.datetimes(datetime(2020, 1, 1), datetime(2040, 1, 1)))  # noqa: DTZ001 - made UTC below
+    def test_follow_each_other(self, at):
+        """Each moment is in one of each kind, which ends where the next one begins."""
+        at = at.replace(tzinfo=UTC)
+        longest = {"hour": 3600, "day": 86_400, "month": 31 * 86_400}
+        for per, seconds in longest.items():
+            quota = Quota("q", Budget(calls=1), per=per)
+            ends = quota.window(at)
+            assert at.timestamp() < ends <= at.timestamp() + seconds
+            following = quota.window(datetime.fromtimestamp(ends, UTC))
+            assert ends < following <= ends + seconds
 
     def test_a_new_one_starts_from_nothing(self, store):
         """What was spent before stays in its own."""
         quota = Quota("q", Budget(calls=3), per="day", store=store)
-        store.hold("q", quota.window() - 86400, [], caps=None, instead=None, seconds=1)
-        store.settle("q", quota.window() - 86400, None, (3, 0, 0))
+        store.settle(quota.counted_as, quota.window() - 86400, None, (3, 0, 0))
         assert quota.spent.calls == 0
+
+    def test_of_several_kinds_are_apart_under_one_name(self, store):
+        """In the last hour of a day both end at once: a call must not count twice in either."""
+        hour = Quota("user:7", Budget(calls=4), per="hour", store=store)
+        day = Quota("user:7", Budget(calls=4), per="day", store=store)
+
+        async def request():
+            with day.scope(), hour.scope():
+                return await vote(4)
+
+        midnight = datetime.now(UTC).replace(hour=23)
+        assert hour.window(midnight) == day.window(midnight)
+        assert run_virtual(request()).launched == 4
+        assert hour.spent.calls == day.spent.calls == 4
+
+    def test_a_request_counts_in_the_one_in_which_it_began(self, store, monkeypatch):
+        """Also where its calls are made after midnight."""
+        quota = Quota("q", Budget(calls=5), per="day", store=store)
+        before = quota.window()
+
+        async def request():
+            with quota.scope():
+                monkeypatch.setattr(Quota, "window", lambda *_: before + 86_400)
+                assert (await vote()).launched == 3
+
+        run_virtual(request())
+        assert quota.spent.calls == 0
+        assert store.totals(quota.counted_as, before)[0].calls == 3
 
     def test_without_one_it_never_ends(self):
         """The default."""
@@ -177,12 +238,13 @@ class TestFaults:
 
         run_virtual(request())
 
-    def test_a_store_that_fails_later_loses_no_answer(self, store, monkeypatch):
+    @pytest.mark.parametrize("error", [RunError("disk"), OSError("of another store")])
+    def test_a_store_that_fails_later_loses_no_answer(self, store, monkeypatch, error):
         """The call is charged when its time is up."""
         quota = Quota("q", Budget(calls=9), store=store)
 
         def fail(*_, **__):
-            raise RunError("disk")
+            raise error
 
         async def request():
             with quota.scope():

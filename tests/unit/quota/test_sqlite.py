@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import pickle
 import sqlite3
 import subprocess
 import sys
 import textwrap
 import threading
+import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from thinktwice import RunError, UsageError
-from thinktwice.quota import Amounts, Caps, Hold, SqliteStore
+from thinktwice.quota import Amounts, Caps, Hold, SqliteStore, check_quota_store, sqlite
 
+DAY = 86_400
 ONE = Hold(Amounts(1, 10, 100), Amounts(1, 5, 50))
 
 
@@ -80,6 +83,142 @@ class TestHolds:
             assert holding.tokens == sum(open_)
 
 
+class TestContract:
+    def test_in_memory(self):
+        """All that quotas rely on."""
+        store = SqliteStore()
+        check_quota_store(lambda: store)
+
+    def test_in_a_file(self, tmp_path):
+        """Opened several times, as by several processes."""
+        check_quota_store(lambda: SqliteStore(tmp_path / "quotas.db"))
+
+
+class TestGrowth:
+    def test_windows_are_forgotten_two_days_after_their_end(self):
+        """And what dead processes held in them; one without an end is kept."""
+        store, now = SqliteStore(), int(time.time())
+        for window in (now - 3 * DAY, now - DAY, 0):
+            store.settle("q", window, None, Amounts(1, 0, 0))
+            store.hold("q", window, [ONE], caps=None, instead=None, seconds=DAY)
+        store.hold("new", now + DAY, [ONE], caps=None, instead=None, seconds=DAY)
+        assert store.totals("q", now - 3 * DAY) == (Amounts(), Amounts())
+        assert store.totals("q", now - DAY) == (Amounts(1, 0, 0), ONE.amounts)
+        assert store.totals("q", 0) == (Amounts(1, 0, 0), ONE.amounts)
+
+    def test_many_users_do_not_make_a_file_grow_with_the_days(self, tmp_path):
+        """Each new window cleans some old ones away."""
+        path, now = tmp_path / "quotas.db", int(time.time())
+        store = SqliteStore(path)
+
+        def day(window):
+            for user in range(300):
+                store.hold(f"u{user}", window, [], caps=None, instead=None, seconds=1)
+                store.settle(f"u{user}", window, None, Amounts(1, 0, 0))
+
+        for window in (now - 9 * DAY, now - 8 * DAY, now - 7 * DAY):
+            day(window)
+        day(now + DAY)
+        (rows,) = store._opened.execute("SELECT COUNT(*) FROM spent").fetchone()
+        assert rows == 300
+
+    def test_lost_calls_are_remembered_to_a_bound(self, monkeypatch):
+        """The latest ones, which may still end."""
+        monkeypatch.setattr(sqlite, "_KEPT_LOST", 2)
+        store = SqliteStore()
+        tickets = [held(store, seconds=-1.0)[0] for _ in range(4)]
+        assert store.totals("q", 0)[0].calls == 4
+        for ticket in tickets:
+            store.release(ticket)
+        assert store.totals("q", 0)[0].calls == 2
+
+
+class TestFaults:
+    def test_a_full_disk_refuses_and_recovers(self, tmp_path):
+        """The transaction is gone, the connection is not."""
+        store = SqliteStore(tmp_path / "quotas.db")
+        held(store)
+        before = store.totals("q", 0)
+        store._opened.execute("PRAGMA max_page_count = 1")  # of no more than it has
+        with pytest.raises(RunError, match="full"):
+            store.hold("x" * 100_000, 0, [ONE], caps=None, instead=None, seconds=60)
+        store._opened.execute("PRAGMA max_page_count = 100000")
+        assert store.totals("q", 0) == before
+        assert held(store)
+
+    def test_a_process_that_keeps_the_file_is_waited_for_no_longer_than_said(self, tmp_path):
+        """An event loop waits with it: so the call is refused."""
+        path = tmp_path / "quotas.db"
+        store = SqliteStore(path, timeout=0.05)
+        with sqlite3.connect(path, isolation_level=None) as other:
+            other.execute("BEGIN IMMEDIATE")
+            started = time.monotonic()
+            with pytest.raises(RunError, match="locked"):
+                held(store)
+            assert time.monotonic() - started < 1
+            assert store.totals("q", 0) == (Amounts(), Amounts())  # reading goes on
+            other.execute("ROLLBACK")
+        assert held(store)
+        other.close()
+
+    @pytest.mark.parametrize("timeout", [0, -1, "5", None])
+    def test_a_timeout_is_a_time(self, timeout):
+        """Checked at once."""
+        with pytest.raises(UsageError, match="timeout"):
+            SqliteStore(timeout=timeout)
+
+    def test_a_file_that_is_damaged_is_an_error_of_the_run(self, tmp_path):
+        """Not a crash, and not a guess."""
+        path = tmp_path / "quotas.db"
+        store = SqliteStore(path)
+        held(store)
+        store.close()
+        content = bytearray(path.read_bytes())
+        content[4096:] = b"\xff" * (len(content) - 4096)
+        path.write_bytes(content)
+        with pytest.raises((RunError, UsageError), match=r"quotas\.db"):
+            held(SqliteStore(path))
+
+    def test_a_clock_that_jumps_ahead_charges_and_gives_back(self, monkeypatch):
+        """A call that was taken for lost is charged what it took in the end."""
+        store, real = SqliteStore(), time.time
+        (ticket,) = held(store, seconds=900.0)
+        monkeypatch.setattr(time, "time", lambda: real() + 3600)
+        assert store.totals("q", 0) == (ONE.lost, Amounts())
+        monkeypatch.setattr(time, "time", real)
+        store.settle("q", 0, ticket, Amounts(1, 7, 70))
+        assert store.totals("q", 0) == (Amounts(1, 7, 70), Amounts())
+
+    def test_killed_processes_never_let_others_exceed_a_cap(self, tmp_path):
+        """What they held is charged when its time is up, and is held until then."""
+        path = tmp_path / "quotas.db"
+        store = SqliteStore(path)
+        code = textwrap.dedent(f"""
+            from thinktwice.quota import Amounts, Caps, Hold, SqliteStore
+            store = SqliteStore({str(path)!r})
+            one = Hold(Amounts(1, 10, 0), Amounts(1, 10, 0))
+            print("begun", flush=True)
+            while True:
+                got = store.hold("q", 0, [one], caps=Caps(calls=400), instead=None, seconds=0.5)
+                if got and len(str(got[0])) % 2:
+                    store.settle("q", 0, got[0], Amounts(1, 5, 0))
+        """)
+        command = [sys.executable, "-c", code]
+        running = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(4)]  # noqa: S603 - our own
+        for each in running:
+            each.stdout.readline()
+        for each in running:
+            each.kill()
+            each.communicate()
+            assert sum(part.calls for part in store.totals("q", 0)) <= 400
+        calls = sum(part.calls for part in store.totals("q", 0))
+        free = Hold(Amounts(1, 0, 0), Amounts(1, 0, 0))
+        allowed = 0
+        while store.hold("q", 0, [free], caps=Caps(calls=400), instead=None, seconds=60):
+            allowed += 1
+        assert calls + allowed == 400
+
+
 class TestFile:
     def test_outlives_the_process(self, tmp_path):
         """It is on the disk."""
@@ -89,6 +228,8 @@ class TestFile:
         store.close()
         assert SqliteStore(path).totals("q", 0)[0] == (1, 2, 3)
         assert repr(store) == f"SqliteStore({str(path)!r})"
+        slow = pickle.loads(pickle.dumps(SqliteStore(path, timeout=9)))  # noqa: S301 - our own
+        assert repr(slow) == f"SqliteStore({str(path)!r}, timeout=9)"
 
     def test_of_something_else_is_refused(self, tmp_path):
         """And left as it is."""

@@ -109,3 +109,34 @@ def test_a_batch_that_fails_leaves_nothing(tmp_path):
     file.write(batch(2, 1))
     file.close()
     assert one(tmp_path / "spans.db", "SELECT count(*) FROM requests") == 2
+
+
+def test_a_smaller_bound(tmp_path):
+    """The oldest go, and the file gives its room back."""
+    path = tmp_path / "spans.db"
+    file = StoreFile(path, 20 * BOUND)
+    for first in range(0, 4000, 100):
+        file.write(batch(first))
+    file.close()
+    assert path.stat().st_size > 2 * BOUND
+    file = StoreFile(path, BOUND)
+    file.write(batch(4000, 1))
+    file.close()
+    assert path.stat().st_size <= BOUND
+    assert one(path, "SELECT max(id) FROM requests") == 4000
+    assert one(path, "PRAGMA integrity_check") == "ok"
+
+
+def test_names_have_a_bound(tmp_path, monkeypatch):
+    """Those of a rule with a clock in it, say, share one after so many."""
+    monkeypatch.setattr("thinktwice.store.file._MOST_NAMES", 20)
+    path = tmp_path / "spans.db"
+    file = StoreFile(path, BOUND)
+    for at in range(1, 40):
+        named = request(at)._replace(stopped_by=f"After(seconds={at})", took=1)
+        file.write(Batch([], [], [], [named]))
+    file.close()
+    assert one(path, "SELECT count(*) FROM names") == 21
+    others = "SELECT count(*) FROM requests r JOIN names n ON n.id = r.stopped_by"
+    assert one(path, others) == 39
+    assert one(path, f"{others} WHERE n.text = '(others)'") == 20

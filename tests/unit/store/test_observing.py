@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sqlite3
 import warnings
 from decimal import Decimal
 
 import pytest
+from opentelemetry import context as otel
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased, TraceIdRatioBased
 
-from thinktwice import BestOfN, Budget, Completion, Price, Usage, UsageError, Vote, solve
+from thinktwice import (
+    BestOfN,
+    Budget,
+    Completion,
+    Price,
+    ThinktwiceWarning,
+    Usage,
+    UsageError,
+    Vote,
+    solve,
+)
 from thinktwice.session import Session
 from thinktwice.shadow import Shadow
 from thinktwice.stop import AtMost, Lead
@@ -119,6 +131,24 @@ class TestWhatIsStored:
         assert draws.saved == 6 - result.launched > 0
         assert draws.saved_cost == result.ledger.total.cost / result.launched * draws.saved
         assert draws.wasted == 0
+
+    def test_a_request_that_came_to_nothing_is_wasted(self, observer):
+        """As a whole: nobody has an answer of it."""
+
+        async def cancelled():
+            task = asyncio.create_task(
+                solve("q", sampler=sampler(), strategy=Vote(6, stop=AtMost(6)), prices=PRICES)
+            )
+            await asyncio.sleep(4.5)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+        run_virtual(cancelled())
+        observer.flush()
+        found = read_costs(observer.path)
+        assert found.total.draws.wasted == found.total.draws.launched == 6
+        assert found.total.draws.wasted_cost == found.total.cost > 0
 
     def test_nothing_counts_as_saved_under_a_budget(self, observer):
         """A run that was cut did not stop since it had enough."""
@@ -241,11 +271,54 @@ class TestProviders:
             CASES["vote"]()
         observer.flush()
 
-    def test_what_a_sampler_drops_is_not_seen(self, observer):
-        """The file has what the provider records."""
-        trace.set_tracer_provider(TracerProvider(sampler=ALWAYS_OFF))
+    @pytest.mark.parametrize(
+        "sampler", [ALWAYS_OFF, ParentBased(TraceIdRatioBased(1e-9)), TraceIdRatioBased(1e-9)]
+    )
+    def test_what_a_sampler_drops_is_not_seen(self, observer, fresh_remarks, sampler):
+        """The file has what the provider records, which is said once."""
+        trace.set_tracer_provider(TracerProvider(sampler=sampler))
+        with pytest.warns(ThinktwiceWarning, match="drops traces"):
+            CASES["vote"]()
+        CASES["vote"]()  # a second warning would be an error here
+        observer.flush()
+        assert observer.written == 0
+
+    def test_one_that_samples_all_is_not_remarked_upon(self, observer, fresh_remarks):
+        """The default samples all that have no parent elsewhere."""
+        trace.set_tracer_provider(TracerProvider())
         CASES["vote"]()
         observer.flush()
+        assert observer.written
+
+    @pytest.mark.parametrize(
+        ("variable", "value"),
+        [("OTEL_TRACES_SAMPLER", "always_off"), ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "2")],
+    )
+    def test_the_environment_is_for_exporters(self, observer, monkeypatch, variable, value):
+        """Our own provider drops nothing."""
+        monkeypatch.setenv(variable, value)
+        total = CASES["vote"]().ledger.total
+        observer.flush()
+        assert read_costs(observer.path).total.cost == total.cost
+
+    def test_a_parent_elsewhere_that_is_not_sampled(self, observer):
+        """A caller's traces are sampled; the costs of its requests are here all the same."""
+        remote = trace.SpanContext(1, 2, is_remote=True, trace_flags=trace.TraceFlags(0))
+        token = otel.attach(trace.set_span_in_context(trace.NonRecordingSpan(remote)))
+        try:
+            CASES["vote"]()
+        finally:
+            otel.detach(token)
+        observer.flush()
+        assert read_costs(observer.path).total.requests == 1
+
+    def test_the_sdk_is_disabled(self, tmp_path, no_provider, monkeypatch, fresh_remarks):
+        """By the environment, which is said."""
+        monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
+        with pytest.warns(ThinktwiceWarning, match="OTEL_SDK_DISABLED is set"):
+            observer = observe(tmp_path / "spans.db")
+        CASES["vote"]()
+        observer.close()
         assert observer.written == 0
 
     def test_one_that_takes_no_processor(self, observer, fresh_remarks):
@@ -326,6 +399,28 @@ class TestUse:
         CASES["vote"]()
         observer.flush()
         assert read_costs(observer.path).total.requests == 1
+
+    @pytest.mark.parametrize("other", [{"explore": 0.02}, {"max_bytes": 2**20}])
+    def test_other_settings_are_refused(self, observer, other):
+        """Or the second call would silently have none of them."""
+        with pytest.raises(UsageError, match="close\\(\\) that first"):
+            observe(observer.path, **other)
+
+    def test_a_link(self, tmp_path, no_provider):
+        """The file that it names is written, and is the same one under both names."""
+        link = tmp_path / "link"
+        link.symlink_to(tmp_path / "spans.db")
+        observer = observe(link)
+        assert observe(tmp_path / "spans.db") is observer
+        CASES["vote"]()
+        observer.close()
+        assert read_costs(link).total.requests == 1
+        assert link.is_symlink()
+
+    def test_a_folder(self, tmp_path):
+        """It is refused at once."""
+        with pytest.raises(UsageError, match="this is a folder"):
+            observe(tmp_path)
 
     def test_another_file_is_refused(self, observer, tmp_path):
         """A process observes into one."""

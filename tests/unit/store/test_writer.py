@@ -9,7 +9,7 @@ import warnings
 
 import pytest
 
-from thinktwice import ThinktwiceWarning, Vote, solve
+from thinktwice import Completion, Price, ThinktwiceWarning, Usage, Vote, solve
 from thinktwice.stop import AtMost
 from thinktwice.store import observe
 from thinktwice.store.costs import read_costs
@@ -82,7 +82,7 @@ class TestFaults:
         observer.close()
         assert requests(observer.path) == 2
         assert [str(each.message) for each in heard] == [
-            "spans are lost to the store of costs; see Observer.dropped for how many"
+            "spans are lost to the store of costs; Observer.dropped counts them"
         ]
 
     def test_a_warning_that_is_an_error_changes_nothing(self, tmp_path, no_provider):
@@ -109,9 +109,9 @@ class TestFaults:
         assert observer.flush()
         assert requests(observer.path) == 2
         assert observer.dropped == 0
-        assert [str(each.message) for each in heard] == [
-            "costs are not stored at the moment (database is locked): the newest wait"
-        ]
+        (said,) = heard
+        reason = "now (database is locked): spans wait for it"
+        assert str(said.message) == f"costs cannot be written to {observer.path} {reason}"
 
     def test_disk_full(self, observer, monkeypatch, heard):
         """A batch is written whole or not at all, and later if there is room again."""
@@ -129,9 +129,9 @@ class TestFaults:
         monkeypatch.setattr(StoreFile, "_make_room", full)
         assert observer.flush()
         assert requests(observer.path) == 2
-        assert [str(each.message) for each in heard] == [
-            "costs are not stored at the moment (database or disk is full): the newest wait"
-        ]
+        (said,) = heard
+        reason = "now (database or disk is full): spans wait for it"
+        assert str(said.message) == f"costs cannot be written to {observer.path} {reason}"
 
     @pytest.mark.parametrize("where", ["tables", "all"])
     def test_corrupt_is_set_aside(self, observer, heard, where):
@@ -192,7 +192,53 @@ class TestFaults:
         observer.close()
         observer._writer.finish()  # as at exit, once more
         assert observer.dropped == SPANS
-        assert str(heard[0].message).startswith("costs are not stored at the moment")
+        first, last = (str(each.message) for each in heard)
+        assert first.startswith(f"costs cannot be written to {observer.path} now")
+        assert last == f"{SPANS} spans are lost to the store of costs {observer.path}"
+
+    @pytest.mark.parametrize(
+        ("model", "tokens"),
+        [("m\ud800", 1), ("m\0\x1b[31m\n", 1), ("m" * 10_000, 1), ("m", 2**70), ("m", -(2**70))],
+    )
+    def test_what_sqlite_does_not_take(self, observer, model, tokens):
+        """It is cut to what it takes: a span of anybody's must not keep the others out."""
+        usage = Usage(input_tokens=tokens, output_tokens=1, source="provider")
+
+        async def ask(prompt):
+            return Completion(value="a", model=model, usage=usage)
+
+        prices = {model: Price("1", "1")}
+        run_virtual(solve("q", sampler=ask, strategy=Vote(2, stop=AtMost(2)), prices=prices))
+        vote()
+        assert observer.flush()
+        found = read_costs(observer.path)
+        assert (found.total.requests, observer.dropped) == (2, 0)
+        assert all(each.name.isprintable() for each in found.by["model"])
+
+    @pytest.mark.parametrize("fault", [sqlite3.IntegrityError, OverflowError, UnicodeError])
+    def test_a_batch_that_never_can_be_written(self, observer, monkeypatch, heard, fault):
+        """It is dropped and counted, and those after it are written."""
+        real = StoreFile.write
+
+        def refuse(self, batch):
+            raise fault
+
+        monkeypatch.setattr(StoreFile, "write", refuse)
+        vote()
+        assert observer.flush()
+        monkeypatch.setattr(StoreFile, "write", real)
+        vote()
+        assert observer.flush()
+        assert (observer.dropped, observer.written) == (SPANS, SPANS)
+        assert requests(observer.path) == 1
+        assert len(heard) == 1
+
+    def test_after_the_last_flush(self, observer):
+        """What a handler does as the process ends is written at once."""
+        vote()
+        observer._writer.finish()
+        vote()
+        assert requests(observer.path) == 2
 
     def test_a_span_that_cannot_be_read(self, observer, monkeypatch, heard):
         """It is dropped alone."""

@@ -27,7 +27,11 @@ def untouched():
     [
         ({"endpoint": "localhost:4318"}, r"^endpoint='localhost:4318': give a URL"),
         ({"signals": ["spans"]}, r"^signals='spans': give some of traces, metrics, logs"),
+        ({"signals": "traces"}, r"^signals='traces': give a list: signals=\['traces'\]"),
         ({"dialects": ["datadog"]}, r"^dialects='datadog': give some of"),
+        ({"dialects": "default"}, r"^dialects='default': give a list"),
+        ({"service_name": 5}, r"^service_name=5: give a name"),
+        ({"headers": ["x-key"]}, r"^headers=a list: give a mapping"),
     ],
 )
 def test_mistakes(given, message):
@@ -36,11 +40,23 @@ def test_mistakes(given, message):
         telemetry.configure(**given)
 
 
-def test_another_protocol_is_not_spoken(monkeypatch):
-    """It says which one is."""
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
-    with pytest.raises(UsageError, match=r"PROTOCOL='grpc': only http/protobuf"):
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "-1"),
+        ("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "many"),
+        ("OTEL_METRIC_EXPORT_INTERVAL", "-1"),
+    ],
+)
+def test_what_the_sdk_does_not_take(name, value, monkeypatch):
+    """Nothing is set up then, and what it said is the cause."""
+    monkeypatch.setenv(name, value)
+    monkeypatch.setattr(configuring, "_is_free", lambda *_, **__: True)  # as in a new process
+    before = trace.get_tracer_provider()
+    with pytest.raises(UsageError, match=r"^configure=a ValueError: the SDK does not") as raised:
         telemetry.configure()
+    assert isinstance(raised.value.__cause__, ValueError)
+    assert trace.get_tracer_provider() is before
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,11 @@ from enum import Enum
 
 import pytest
 
-from tests.contracts.traced import MARK, Trace, collected, judge, model, said
+from tests.contracts.traced import MARK, Trace, collected, judge, model, refuses, said
 from thinktwice import BestOfN, Vote, solve
 from thinktwice.errors import ThinktwiceWarning
 from thinktwice.stop import AtMost
+from thinktwice.strategies.tool_check import ToolCheck
 from thinktwice.telemetry import content
 from thinktwice.testing import run_virtual
 from thinktwice.verifiers import Judge
@@ -129,14 +130,39 @@ def test_a_verdict_is_explained(monkeypatch):
     assert [each.attributes["gen_ai.evaluation.explanation"] for each in verdicts] == [MARK]
 
 
+def test_the_run_of_a_tool(monkeypatch):
+    """What it checked and what it found, on its span; nothing of that by default."""
+    strategy = ToolCheck(refuses, on_fail="reject")
+    trace = traced("SPAN_ONLY", monkeypatch, strategy=strategy)
+    told = named(trace, "execute_tool refuses")
+    assert json.loads(told["gen_ai.tool.call.arguments"]) == {"value": "an answer"}
+    result = json.loads(told["gen_ai.tool.call.result"])
+    assert result == {"outcome": "fail", "score": 0.0, "feedback": f"{MARK} an answer"}
+    quiet = named(traced("EVENT_ONLY", monkeypatch, strategy=strategy), "execute_tool refuses")
+    assert not [name for name in quiet if "call" in name]
+
+
+def test_what_cannot_be_sent_is_replaced(monkeypatch):
+    """Half of a sign would keep a whole batch from being sent."""
+    trace = traced("SPAN_ONLY", monkeypatch, values=["a\ud83d b\x00"], prompt="\udce9?")
+    for span in trace.spans:
+        for value in span.attributes.values():
+            str(value).encode()
+    root = named(trace, "invoke_workflow Vote")
+    assert (root["input.value"], root["output.value"]) == ("??", "a? b\x00")
+
+
 def test_an_unknown_word_captures_nothing(monkeypatch, fresh_remarks):
-    """And is told of."""
+    """And is told of, once a process."""
     content._capture.cache_clear()
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always", ThinktwiceWarning)
         trace = traced("everything", monkeypatch)
+        traced("everything", monkeypatch)
     assert "question" not in trace.text
-    assert any(content.CAPTURE_VARIABLE in str(each.message) for each in told)
+    (said,) = [str(each.message) for each in told if content.CAPTURE_VARIABLE in str(each.message)]
+    assert "NO_CONTENT, " in said
+    assert "everything" not in said  # it may be a key in the wrong place
 
 
 @pytest.mark.parametrize(
@@ -167,3 +193,15 @@ def test_long_messages_are_cut():
     ((_, text),) = texts(content.exchange(long, None)["gen_ai.input.messages"])
     assert text == "x" * content.LONGEST + "... [5 more characters]"
     assert content.output_attributes(long)["output.value"] == text
+
+
+def test_of_a_long_conversation_the_last_messages_are_written():
+    """With a word on how many there were before."""
+    turns = [f"turn {index}" for index in range(content.MOST + 2)]
+    written = texts(content.exchange(turns, None)["gen_ai.input.messages"])
+    assert written == [
+        ("user", "[2 earlier messages]"),
+        *(("user", each) for each in turns[2:]),
+    ]
+    short = turns[: content.MOST]
+    assert len(texts(content.exchange(short, None)["gen_ai.input.messages"])) == content.MOST

@@ -12,6 +12,7 @@ from opentelemetry import baggage, context, trace
 from opentelemetry.propagate import inject
 
 from thinktwice import BestOfN, Vote, solve, solve_sync
+from thinktwice.sandbox.bubblewrap import Bubblewrap
 from thinktwice.sandbox.protocol import Case, Limits
 from thinktwice.sandbox.unsafe import UnsafeSubprocess
 from thinktwice.stop import AtMost
@@ -111,12 +112,16 @@ def test_a_run_in_a_worker_process_goes_on_with_the_trace(tenant):
 
 
 @pytest.mark.slow
-async def test_no_sandbox_sees_any_of_it(tenant, monkeypatch):
+@pytest.mark.parametrize(
+    "sandbox", [UnsafeSubprocess(allow_unsafe=True), Bubblewrap()], ids=["subprocess", "bubblewrap"]
+)
+async def test_no_sandbox_sees_any_of_it(sandbox, tenant, monkeypatch):
     """Neither the context nor the environment that a collector is configured by."""
+    if isinstance(sandbox, Bubblewrap) and (reason := await sandbox.unusable()):
+        pytest.skip(reason)
     monkeypatch.setenv("TRACEPARENT", "00-mark-mark-01")
     monkeypatch.setenv("BAGGAGE", "tenant=acme")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "key=mark")
-    sandbox = UnsafeSubprocess(allow_unsafe=True)
     program = "import os\ndef f():\n    return sorted(os.environ.items())"
     with captured_spans(), trace.get_tracer("app").start_as_current_span("request"):
         ended = await sandbox.execute(program, [Case("f()")], limits=Limits())

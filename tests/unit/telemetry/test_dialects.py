@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import json
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from thinktwice import Price, UsageError, Vote, solve, telemetry
 from thinktwice.stop import AtMost
 from thinktwice.telemetry import dialects
-from thinktwice.telemetry.attributes import GEN_AI_USAGE
+from thinktwice.telemetry.attributes import GEN_AI_USAGE, LANGFUSE_COST
 from thinktwice.testing import ScriptedSampler, captured_spans, run_virtual
+
+if TYPE_CHECKING:
+    from decimal import Decimal
 
 PRICES = {"fake-model": Price("1", "2")}
 COST = (10 * 1 + 5 * 2) / 1_000_000
@@ -118,3 +124,23 @@ def test_cache_writes_have_one_name():
     """Whatever the conventions call them next."""
     ends = [name for table in (telemetry.attributes.USAGE, GEN_AI_USAGE) for name in table.values()]
     assert len([name for name in ends if name.endswith(telemetry.attributes.CACHE_WRITE)]) == 2
+
+
+@given(
+    price=st.decimals("0.0001", "999", places=4),
+    tokens=st.integers(0, 10**9),
+    share=st.decimals("0.01", "1", places=2),
+)
+def test_a_cost_is_written_with_its_digits(price: Decimal, tokens: int, share: Decimal):
+    """As a number and in JSON: both read back as the float that is nearest to the money."""
+    cost = price * tokens * share / 1_000_000
+    every = dialects.named_dialects(["default", "langfuse", "openinference", "draft"])
+    found: dict[str, object] = {}
+    for each in every:
+        found |= each({"input_tokens": tokens}, float(cost))
+    in_json = [found.pop(name) for name in ("mlflow.llm.cost", LANGFUSE_COST)]
+    read = [value for each in in_json for value in json.loads(str(each)).values()]
+    numbers = [value for value in found.values() if isinstance(value, float)]
+    assert len(read) == 2
+    assert len(numbers) == 4
+    assert {*read, *numbers} == {float(cost)}

@@ -2,22 +2,38 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 from contextlib import suppress
+from dataclasses import dataclass
 
 import pytest
 from opentelemetry.sdk.trace import SpanLimits, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from thinktwice import Budget, BudgetExceeded, UsageError, Vote, solve, telemetry
-from thinktwice.stop import AtMost
+from thinktwice import (
+    BestOfN,
+    Budget,
+    BudgetExceeded,
+    Completion,
+    Limiter,
+    UsageError,
+    Vote,
+    solve,
+    telemetry,
+)
+from thinktwice.stop import AtMost, Lead
+from thinktwice.stop.algebra import Stop
+from thinktwice.strategies.tool_check import ToolCheck
 from thinktwice.telemetry import NO_LEAF, Recorder
 from thinktwice.testing import ScriptedSampler, captured_spans, run_virtual
+from thinktwice.verifiers import Calculator, Tool
 
 pytestmark = pytest.mark.usefixtures("silent_remarks")
 CANARY = "sk-canary"
+ALL = Vote(2, stop=AtMost(2))
 
 
 class RefusedError(Exception):
@@ -95,6 +111,20 @@ class TestLeaves:
         assert leaf.attributes["gen_ai.provider.name"] == "fake"
         assert CANARY not in str(dict(leaf.attributes))
 
+    @pytest.mark.parametrize(("asked", "shown"), [(None, "m-2026"), ("m", "m")])
+    def test_the_model_that_was_asked_for(self, asked, shown):
+        """Where the sampler names none, the one that answers: backends price by this name."""
+
+        class Sampler:
+            model = asked
+
+            async def __call__(self, prompt, /, *, options):
+                return Completion(value="a", model="m-2026")
+
+        leaf = spans_of(Sampler(), Vote(1))["chat m" if asked else "chat"][0]
+        assert leaf.attributes["gen_ai.request.model"] == shown
+        assert leaf.attributes["gen_ai.response.model"] == "m-2026"
+
     @pytest.mark.parametrize(
         ("choice", "emitted", "here"),
         [
@@ -139,10 +169,133 @@ class TestLeaves:
 
         function.model = "outer"
         named = spans_of(function, Vote(1))
-        (leaf,) = named["chat outer"]
+        assert "chat outer" not in named
+        (leaf,) = named["thinktwice.sampler"]
         assert leaf.attributes["openinference.span.kind"] == "CHAIN"
+        assert leaf.attributes["gen_ai.operation.name"] == "sample"
         assert not [name for name in leaf.attributes if "usage" in name]
         assert len(named["chat m"]) == 1
+
+
+class TestWhatTheProviderSaid:
+    """Of a response, on its span."""
+
+    def test_how_it_ended_and_what_it_is_called(self):
+        """Where the sampler knows."""
+        script = [Completion(value="a", finish_reason="stop", response_id="r-1"), "b"]
+        first, second = spans_of(ScriptedSampler(script, model="m"), ALL)["chat m"]
+        assert first.attributes["gen_ai.response.finish_reasons"] == ("stop",)
+        assert first.attributes["gen_ai.response.id"] == "r-1"
+        assert not [name for name in second.attributes if name.endswith(("reasons", "response.id"))]
+
+    def test_several_choices_of_one_request(self):
+        """One span, with the ends of all of them."""
+
+        class Native(ScriptedSampler):
+            async def many(self, prompt, n, /, *, options):
+                reasons = ["stop", "length", None, "stop"]
+                return [Completion(value="a", finish_reason=r, response_id="r") for r in reasons]
+
+        strategy = Vote(4, stop=AtMost(4), prefer="latency")
+        (leaf,) = spans_of(Native(["a"], model="m"), strategy)["chat m"]
+        assert leaf.attributes["gen_ai.request.choice.count"] == 4
+        assert leaf.attributes["gen_ai.response.finish_reasons"] == ("stop", "length", "stop")
+        assert leaf.attributes["gen_ai.response.id"] == "r"
+
+    def test_settings_of_the_call(self):
+        """Numbers; a stop sequence is content."""
+        options = {"temperature": 0.5, "top_k": 3, "n": 2, "stream": True, "stop": [CANARY]}
+        (leaf,) = spans_of(ScriptedSampler(["a"], model="m"), Vote(1), options=options)["chat m"]
+        told = {n.removeprefix("gen_ai.request."): v for n, v in leaf.attributes.items()}
+        assert (told["temperature"], told["top_k"], told["choice.count"]) == (0.5, 3, 2)
+        assert told["stream"] is True
+        assert CANARY not in leaf.to_json()
+
+    def test_what_a_limiter_holds_back_has_no_span_yet(self):
+        """And none at all, if it is recalled there."""
+        sampler = ScriptedSampler(["a"], model="m")
+        limiter = Limiter(requests_per_minute=2)
+        strategy = Vote(5, stop=Lead(2), prefer="latency")
+        named = spans_of(sampler, strategy, limiter=limiter)
+        assert len(named["chat m"]) == sampler.calls == 2
+        assert len(named["thinktwice.sample"]) > 2
+
+
+class TestTools:
+    """Their runs."""
+
+    def test_a_tool_is_run_below_its_verdict(self):
+        """One span for each, of the conventions; what puts several together is none."""
+        check = ToolCheck(Calculator(), lambda _: True, on_fail="reject")
+        named = spans_of(ScriptedSampler(["2 + 2 = 5"], model="m"), check)
+        (verdict,) = named["thinktwice.verify calculator+<lambda>"]
+        for name, outcome in (("calculator", "fail"), ("<lambda>", "pass")):
+            (tool,) = named[f"execute_tool {name}"]
+            assert tool.parent.span_id == verdict.context.span_id
+            assert tool.attributes["gen_ai.operation.name"] == "execute_tool"
+            assert tool.attributes["gen_ai.tool.name"] == name
+            assert tool.attributes["openinference.span.kind"] == "TOOL"
+            assert tool.attributes["thinktwice.outcome"] == outcome
+
+    def test_one_that_breaks(self):
+        """It says so; the verdict too."""
+        check = BestOfN(1, verifier=Tool(lambda _: 1 / 0, name="broken"))
+        named = spans_of(ScriptedSampler(["a"]), check)
+        for name in ("execute_tool broken", "thinktwice.verify broken"):
+            (span,) = named[name]
+            assert span.attributes["error.type"] == "_OTHER"
+            assert not span.status.is_ok
+
+    def test_a_verifier_that_raises(self):
+        """By the type of what it raised."""
+
+        def check(value):
+            raise LookupError(CANARY)
+
+        (span,) = spans_of(ScriptedSampler(["a"]), BestOfN(1, verifier=check))[
+            "thinktwice.verify check"
+        ]
+        assert span.attributes["error.type"] == "LookupError"
+        assert CANARY not in span.to_json()
+
+
+class TestRules:
+    """What ended a run."""
+
+    def test_one_of_the_users_own_is_named_by_its_class(self):
+        """Its settings may hold content."""
+
+        @dataclass(frozen=True)
+        class Unless(Stop):
+            text: str
+
+            def fired(self, tally):
+                return self
+
+        for stop, name in (
+            (Unless(CANARY) | Lead(2), "Unless"),
+            ((Unless(CANARY) & Unless("")) | Lead(3), "AllOf(Unless, Unless)"),
+        ):
+            named = spans_of(ScriptedSampler(["a"]), Vote(3, stop=stop))
+            (run,) = named["invoke_workflow Vote"]
+            assert run.attributes["thinktwice.stopped_by"] == name
+            assert CANARY not in run.to_json()
+
+    def test_a_cancelled_run_says_so(self):
+        """It did not fail."""
+
+        async def main():
+            run = solve("q", sampler=ScriptedSampler(["a"], seconds=9), strategy=Vote(2))
+            task = asyncio.ensure_future(run)
+            await asyncio.sleep(1)
+            task.cancel()
+            await task
+
+        with captured_spans() as spans, suppress(asyncio.CancelledError):
+            run_virtual(main())
+        assert spans[-1].attributes["thinktwice.status"] == "cancelled"
+        assert spans[-1].status.is_unset
+        assert {span.attributes["thinktwice.status"] for span in spans} == {"cancelled"}
 
 
 def test_all_attribute_names_are_ours_or_of_the_conventions():
@@ -261,11 +414,11 @@ def test_limits_of_the_sdk_on_values_are_its_own():
 
 
 def test_attribute_names_are_in_one_table():
-    """Ours all begin alike."""
+    """Ours begin alike, and so do those of the conventions."""
     names = [
         value
         for name, value in vars(telemetry).items()
         if name.isupper() and isinstance(value, str) and not name.startswith("_")
     ]
     assert names
-    assert all(name.startswith("thinktwice.") for name in names)
+    assert all(name.startswith(("thinktwice.", "gen_ai.")) for name in names)

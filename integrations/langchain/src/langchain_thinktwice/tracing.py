@@ -39,8 +39,8 @@ llm_spans: ContextVar[LlmSpans] = ContextVar("langchain_thinktwice_llm_spans", d
 
 _EMITTERS = frozenset(
     {
-        *("ddtrace", "langfuse", "logfire", "mlflow", "openinference", "opentelemetry", "opik"),
-        *("phoenix", "traceloop"),
+        *("ddtrace", "langfuse", "logfire", "mlflow", "openinference", "openlit"),
+        *("opentelemetry", "opik", "phoenix", "traceloop"),
     }
 )
 

@@ -12,6 +12,7 @@ from integrations.langchain.tests.tracing.columns import NAMES, Column, column
 from integrations.langchain.tests.tracing.rows import ROWS, World
 from integrations.langchain.tests.tracing.state import unchanged
 from integrations.langchain.tests.tracing.traces import SAMPLE, Trace, Tree, noted, tokens
+from tests.contracts.walking import Walk
 from thinktwice.workflow import collect
 
 pytestmark = [
@@ -92,6 +93,7 @@ async def test_cell(row, outer, seen: Column, scripted, caplog):
     check_tokens(told, world, seen, results)
     check_samples(told, world, seen)
     check_money(told, world, seen, results)
+    check_contract(told, seen, results)
     check_runs(tree, world, results, roots=world.requests + (cell in BESIDE_LANGSMITH))
     if seen.posted:
         check_posted(tree, seen)
@@ -141,6 +143,14 @@ def check_money(told: Trace, world: World, seen: Column, results):
     roots = [span for span in told.spans if span.name.startswith("invoke_workflow")]
     shown = sorted(root.attributes.get("thinktwice.cost", 0) for root in roots)
     assert shown == pytest.approx(sorted(map(cost_of, everything(results))))
+
+
+def check_contract(told: Trace, seen: Column, results):
+    """As for the spans of any request; and the model calls are the ledger's, to the last digit."""
+    walk = Walk(told.spans)
+    walk.hold()
+    if seen.ours:
+        walk.equals(*(result.ledger for result in results))
 
 
 def everything(results):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import nullcontext
 from contextvars import ContextVar
 
 import pytest
 from langchain_core.callbacks import BaseCallbackHandler, BaseCallbackManager
+from langchain_core.messages import AIMessage
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.tracers import LangChainTracer
 from langchain_thinktwice import RunnableSampler, best_of_n, vote
@@ -22,6 +24,7 @@ from thinktwice import AtMost, UsageError, Vote, remarks
 from thinktwice.errors import ThinktwiceWarning
 from thinktwice.instrumentation import instrumented
 from thinktwice.verifiers.judge import Judge
+from thinktwice.workflow import collect
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::thinktwice.errors.ThinktwiceWarning"),
@@ -79,6 +82,7 @@ def test_another_word_is_refused(scripted):
         "langfuse.langchain.CallbackHandler",
         "mlflow.langchain.langchain_tracer",
         "logfire._internal.integrations.llm",
+        "openlit.instrumentation.langchain.callback_handler",
         "opik.integrations.langchain.opik_tracer",
         "openinference.instrumentation.langchain._tracer",
         "opentelemetry.instrumentation.langchain.callback_handler",
@@ -175,7 +179,7 @@ async def test_the_wrappers_own_run_has_no_span_of_theirs(under, call, scripted,
 
 
 async def test_what_langfuse_is_sent(under, call, scripted):
-    """Its own tree with every token once; of ours only the run, as its filter has it."""
+    """Its own tree with every token once; ours beside it, whole, as all of it has `gen_ai.*`."""
     column = under("langfuse")
     await call(drawing(scripted("a") | StrOutputParser()), "?", {"callbacks": column.callbacks})
     column.flush()
@@ -187,7 +191,28 @@ async def test_what_langfuse_is_sent(under, call, scripted):
     assert [sent.path(each) for each in sent.named("invoke_workflow Vote")] == [
         [root, "invoke_workflow Vote"]
     ]
-    assert sent.named(SAMPLE) == []
+    assert [sent.path(each) for each in sent.named(SAMPLE)] == [
+        [root, "invoke_workflow Vote", SAMPLE]
+    ] * 2
+
+
+async def test_langfuse_is_sent_each_part_of_the_usage_once(under, call, scripted):
+    """Parts that exclude each other, and a total that is the ledger's."""
+    column = under("langfuse")
+    details = {"cache_read": 600, "cache_creation": 100}
+    usage = {"input_tokens": 1000, "output_tokens": 500, "total_tokens": 1500}
+    usage |= {"input_token_details": details, "output_token_details": {"reasoning": 300}}
+    model = scripted(AIMessage("a", usage_metadata=usage))
+    with collect() as results:
+        await call(drawing(model), "?", {"callbacks": column.callbacks})
+    column.flush()
+    sent = Trace(column.shipped.get_finished_spans())
+    told = [
+        json.loads(each.attributes["langfuse.observation.usage_details"]) for each in sent.calls
+    ]
+    totals = [each.pop("total") for each in told]
+    assert [sum(each.values()) for each in told] == totals == [1500] * 2
+    assert results[0].ledger.total.usage.total_tokens == sum(totals)
 
 
 @pytest.mark.parametrize("outer", [True, False], ids=["outer", "alone"])

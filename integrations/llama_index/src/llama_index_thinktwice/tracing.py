@@ -41,8 +41,8 @@ llm_spans: ContextVar[LlmSpans] = ContextVar("llama_index_thinktwice_llm_spans",
 
 _EMITTERS: Final = frozenset(
     {
-        *("ddtrace", "langfuse", "logfire", "mlflow", "openinference", "opentelemetry", "opik"),
-        *("phoenix", "traceloop"),
+        *("ddtrace", "langfuse", "logfire", "mlflow", "openinference", "openlit"),
+        *("opentelemetry", "opik", "phoenix", "traceloop"),
     }
 )
 _NO_ARGUMENTS: Final = inspect.signature(lambda: None).bind()

@@ -88,6 +88,20 @@ def test_zero_is_a_count():
     assert usage == Usage(input_tokens=3, output_tokens=0, source="provider")
 
 
+@pytest.mark.parametrize(
+    ("raw", "tier"),
+    [
+        ({"usage": OPENAI, "service_tier": "priority"}, "priority"),
+        ({"usage": {**ANTHROPIC, "service_tier": "batch"}}, "batch"),
+        ({"usage": OPENAI, "service_tier": "default"}, None),
+        ({"usage": OPENAI}, None),
+    ],
+)
+def test_the_service_tier(raw, tier):
+    """OpenAI names it beside the usage, Anthropic in it; the standard one is none."""
+    assert read_reply(chat(raw)).usage.tier == tier
+
+
 def test_the_model_that_answered():
     """By the provider's name for it."""
     assert read_reply(chat({"model": "gpt-4o-2024-08-06"})).model == "gpt-4o-2024-08-06"

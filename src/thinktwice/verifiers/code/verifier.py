@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, cast
 
@@ -12,6 +13,7 @@ from thinktwice.sample import Verdict
 from thinktwice.sandbox.execution import check_execution, executed
 from thinktwice.sandbox.protocol import Limits
 from thinktwice.tokens import text_of
+from thinktwice.tool_runs import tool_span
 from thinktwice.verifiers.code.case import Suite
 from thinktwice.verifiers.code.expectation import Comparison, Tolerance
 from thinktwice.verifiers.code.forms import suite_of
@@ -154,7 +156,8 @@ class Code:
             return Verdict(outcome="error", evidence=(nothing,))
         whole = f"{program}\n\n{suite.support}\n" if suite.support else program
         cases = [test.case for test in suite.tests]
-        execution = await executed(whole, cases, sandbox=self.sandbox, limits=self.limits)
+        with nullcontext() if self.exact else tool_span(self.name):  # else all of it is the tool's
+            execution = await executed(whole, cases, sandbox=self.sandbox, limits=self.limits)
         verdict = verdict_on(suite, execution, self._comparison)
         return verdict if self.exact else _as_score(verdict)
 

@@ -192,6 +192,7 @@ class Bookkeeper(Unfinished):
         if usage is None and not reply.cached and booking.scope.ledger.capped:
             usage = estimate_usage(prompt, reply.reading.text, reply.model or booking.model)
         booking.hear(reply.reading.text, reply.reading.finish_reason)
+        booking.tell(reply.finish_reasons, response_id=reply.response_id)
         booking.settle(usage=usage, model=reply.model, provider=reply.provider, cached=reply.cached)
 
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **_: Any) -> None:

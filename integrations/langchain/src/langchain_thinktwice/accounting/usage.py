@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from langchain_core.messages import AIMessage
@@ -12,12 +12,14 @@ from langchain_core.outputs import ChatGeneration
 from langchain_thinktwice.accounting.logprobs import logprobs
 from langchain_thinktwice.messages import Reading, finish_reason, read_message
 from thinktwice import Usage
+from thinktwice.sample import tier_meaning
 
 if TYPE_CHECKING:
     from uuid import UUID
 
     from langchain_core.outputs import LLMResult
 
+_TIERS = ("priority", "flex")
 _INPUT, _OUTPUT = ("prompt_tokens", "input_tokens"), ("completion_tokens", "output_tokens")
 
 
@@ -32,6 +34,8 @@ class Reply:
         model: The model that answered, by the provider's name for it.
         provider: Who served it.
         cached: It came from a cache of LangChain's.
+        finish_reasons: Why each of its generations ended.
+        response_id: The provider's name for it; None of what came from a cache.
     """
 
     message: AIMessage | None
@@ -40,6 +44,8 @@ class Reply:
     model: str | None
     provider: str | None
     cached: bool
+    finish_reasons: tuple[str | None, ...] = ()
+    response_id: str | None = None
 
 
 def read_reply(result: LLMResult, run_id: UUID | None = None) -> Reply:
@@ -56,13 +62,18 @@ def read_reply(result: LLMResult, run_id: UUID | None = None) -> Reply:
     reported = next((m.usage_metadata for m in messages if m.usage_metadata), None)
     output: Mapping[str, Any] = result.llm_output or {}
     metadata = first.response_metadata if first is not None else {}
+    reading = read_message(first) if first is not None else _read_text(result)
+    cached = _is_cached(reported, first, result, run_id)
+    others = (finish_reason(each.response_metadata) for each in messages[1:])
     return Reply(
         message=first,
-        reading=read_message(first) if first is not None else _read_text(result),
-        usage=_of_message(reported) or _of_output(output.get("token_usage") or output.get("usage")),
+        reading=reading,
+        usage=_told(reported, output, metadata),
         model=_name(metadata, "model_name", "model") or _name(output, "model_name", "model"),
         provider=_name(metadata, "model_provider"),
-        cached=_is_cached(reported, first, result, run_id),
+        cached=cached,
+        finish_reasons=(reading.finish_reason, *others),
+        response_id=None if cached else _name(metadata, "id") or _name(output, "id"),
     )
 
 
@@ -99,21 +110,38 @@ def _read_text(result: LLMResult) -> Reading:
     return Reading(generation.text, finish_reason(info), logprobs(info))
 
 
+def _told(
+    reported: Mapping[str, Any] | None, output: Mapping[str, Any], metadata: Mapping[str, Any]
+) -> Usage | None:
+    usage = _of_message(reported) or _of_output(output.get("token_usage") or output.get("usage"))
+    return None if usage is None else replace(usage, tier=_tier(metadata) or _tier(output))
+
+
+def _tier(fields: Mapping[str, Any]) -> str | None:
+    """Of the service; OpenAI names it beside the usage, Anthropic in it."""
+    usage = fields.get("usage")
+    inside = cast("Mapping[str, Any]", usage) if isinstance(usage, Mapping) else {}
+    return tier_meaning(fields.get("service_tier") or inside.get("service_tier"))
+
+
 def _of_message(reported: Mapping[str, Any] | None) -> Usage | None:
     if not reported or not (reported.get("input_tokens") or reported.get("output_tokens")):
         return None
     read: Mapping[str, Any] = reported.get("input_token_details") or {}
     written: Mapping[str, Any] = reported.get("output_token_details") or {}
+    # OpenAI's client puts the name of another service tier than the standard one before its keys.
+    tier = next((f"{name}_" for name in _TIERS if name in read), "")
     # Anthropic reports writes by how long they live, and then leaves the plain key at 0.
     ephemeral = [count for key, count in read.items() if key.startswith("ephemeral_")]
-    writes = [read["cache_creation"]] if read.get("cache_creation") is not None else []
+    plain = read.get(f"{tier}cache_creation")
+    writes = [plain] if plain is not None else []
     writes += [count for count in ephemeral if count is not None]
     return Usage(
         input_tokens=reported.get("input_tokens"),
         output_tokens=reported.get("output_tokens"),
-        cache_read_tokens=read.get("cache_read"),
+        cache_read_tokens=read.get(f"{tier}cache_read"),
         cache_write_tokens=sum(writes) if writes else None,
-        reasoning_tokens=written.get("reasoning"),
+        reasoning_tokens=written.get(f"{tier}reasoning"),
         source="provider",
     )
 

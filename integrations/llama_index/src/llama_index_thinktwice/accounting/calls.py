@@ -79,7 +79,7 @@ class Call:
         self._booking: Booking | None = scope.witness(
             model=model_of(llm),
             provider=provider_of(llm),
-            options=options_of(llm, asked[1]),
+            options={**options_of(llm, asked[1]), "stream": "stream" in method_of(node)},
             emitted=emitted(llm),
         )
         self._booking.ask(asked[0])
@@ -129,7 +129,8 @@ class Call:
         """It has ended with a response, or with the last chunk of its stream."""
         reply = read_reply(response)
         if self._booking is not None:
-            self._booking.hear(reply.text)
+            self._booking.hear(reply.text, reply.finish_reason)
+            self._booking.tell([reply.finish_reason], response_id=reply.response_id)
         usage = reply.usage or self._heard
         if usage is None and self._asked is not None:  # a cap must bind even where nobody counts
             model = reply.model or model_of(self.llm)

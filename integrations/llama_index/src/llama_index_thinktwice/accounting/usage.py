@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, cast
 
 from llama_index.core.base.llms.types import ChatResponse, CompletionResponse
 
 from thinktwice import Usage
-from thinktwice.sample import finish_meaning
+from thinktwice.sample import finish_meaning, tier_meaning
 
 _INPUT: Final = ("prompt_tokens", "input_tokens", "prompt_token_count", "prompt_eval_count")
 _OUTPUT: Final = ("completion_tokens", "output_tokens", "candidates_token_count", "eval_count")
@@ -28,6 +28,7 @@ class Reply:
         usage: Its tokens; None where the provider reports none.
         model: The model that answered, by the provider's name for it.
         finish_reason: Why it ended.
+        response_id: The provider's name for it.
         logprobs: Natural logarithms, one for each token of it.
         top_logprobs: Of the most probable tokens at each position.
     """
@@ -36,6 +37,7 @@ class Reply:
     usage: Usage | None = None
     model: str | None = None
     finish_reason: str | None = None
+    response_id: str | None = None
     logprobs: tuple[float, ...] | None = None
     top_logprobs: tuple[tuple[float, ...], ...] | None = None
 
@@ -55,11 +57,13 @@ def read_reply(response: object) -> Reply:
     raw = _fields(response.raw)
     sampled, top = _logprobs(raw, response)
     model = raw.get("model") or raw.get("model_version")
+    name = raw.get("id") or raw.get("response_id")
     return Reply(
         text=text,
         usage=_usage(raw, response),
         model=model if isinstance(model, str) else None,
         finish_reason=_finish_reason(raw, response),
+        response_id=name if isinstance(name, str) else None,
         logprobs=sampled,
         top_logprobs=top,
     )
@@ -90,7 +94,8 @@ def _usage(raw: Fields, response: ChatResponse | CompletionResponse) -> Usage | 
     for place in places:
         counts = _fields(place)
         if counts and (usage := _read(counts)) is not None:
-            return usage
+            named = raw.get("service_tier") or counts.get("service_tier")
+            return replace(usage, tier=tier_meaning(named))
     return None
 
 

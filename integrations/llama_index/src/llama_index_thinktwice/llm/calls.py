@@ -110,6 +110,7 @@ def completion(response: LLMResponse) -> Completion[LLMResponse]:
         usage=reply.usage,
         model=reply.model,
         finish_reason=reply.finish_reason,
+        response_id=reply.response_id,
         logprobs=reply.logprobs,
         top_logprobs=reply.top_logprobs,
     )

@@ -1,0 +1,103 @@
+"""What a run is kept from: an application's own tracing that raises."""
+
+from __future__ import annotations
+
+import traceback
+from contextlib import suppress
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+from opentelemetry import trace
+from opentelemetry.trace import SpanKind
+
+from thinktwice.errors import ThinktwiceWarning
+from thinktwice.remarks import tell_once
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from opentelemetry.context import Context
+    from opentelemetry.trace import Link, Span, Tracer
+
+    from thinktwice.telemetry.describing import Attributes
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def harmless(write: Callable[P, None]) -> Callable[P, None]:
+    """Have a function that writes telemetry raise nothing: what it raises is told of once."""
+
+    @wraps(write)
+    def written(*given: P.args, **options: P.kwargs) -> None:
+        try:
+            write(*given, **options)
+        except Exception as error:  # noqa: BLE001 - of a processor, a reader, a view, a provider
+            tell_of_fault(error)
+
+    return written
+
+
+def attempted(make: Callable[[], T], instead: T) -> T:
+    """What a function of the application's tracing returns, or something else if it raises.
+
+    Args:
+        make: The function.
+        instead: What to go on with.
+    """
+    try:
+        return make()
+    except Exception as error:  # noqa: BLE001 - as above
+        tell_of_fault(error)
+        return instead
+
+
+class Guarded:
+    """A tracer whose spans start, whatever a sampler, a processor or an id generator raises."""
+
+    def __init__(self, tracer: Tracer) -> None:
+        """Start spans by a tracer."""
+        self._tracer = tracer
+
+    def start_span(
+        self,
+        name: str,
+        context: Context | None = None,
+        kind: SpanKind = SpanKind.INTERNAL,
+        attributes: Attributes | None = None,
+        links: Sequence[Link] | None = None,
+    ) -> Span:
+        """Start a span; one that could not be stands for the span around it, and records nothing.
+
+        Args:
+            name: Of the span.
+            context: What is around it; None for what is current.
+            kind: Its kind.
+            attributes: Set at the start.
+            links: Spans that it goes back to.
+        """
+        try:
+            return self._tracer.start_span(name, context, kind, attributes, links)
+        except Exception as error:  # noqa: BLE001 - as above
+            tell_of_fault(error)
+            return trace.NonRecordingSpan(trace.get_current_span(context).get_span_context())
+
+
+@harmless
+def end(span: Span) -> None:
+    """End a span, whatever a processor raises."""
+    span.end()
+
+
+def tell_of_fault(error: Exception) -> None:
+    """Say that telemetry raised, and where; once a process for each type of error.
+
+    The text of the error may hold anything, and is not shown.
+    """
+    innermost = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{Path(innermost.filename).name}:{innermost.lineno}, in {innermost.name}"
+    with suppress(ThinktwiceWarning):  # a filter that raises must not end a run
+        tell_once(
+            f"tracing raised {type(error).__name__} ({where}), so some of it is lost: runs go on"
+        )

@@ -1,0 +1,176 @@
+"""Exporters of OTLP, as `configure` makes them, before backends that do not take what they send."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import warnings
+
+import pytest
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+
+from tests.otlp import (
+    KEY,
+    PASSWORD,
+    answering,
+    garbage,
+    hanging_up,
+    listening,
+    silent,
+    small,
+    trickling,
+)
+from thinktwice.errors import ThinktwiceWarning
+from thinktwice.telemetry import troubles
+from thinktwice.telemetry.connection import Connection
+from thinktwice.telemetry.troubles import watch
+
+
+@pytest.fixture
+def told(monkeypatch, fresh_remarks, caplog):
+    """Warnings, told anew; nothing is logged beside them, and no key is in them."""
+    monkeypatch.setattr(troubles, "_losses", [])
+    caplog.set_level(logging.DEBUG)
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always", ThinktwiceWarning)
+        yield found
+    assert not caplog.records
+    for each in found:
+        assert KEY not in str(each.message)
+        assert PASSWORD not in str(each.message)
+
+
+def spans(count: int = 1, **attributes: object) -> list[ReadableSpan]:
+    """So many; the first has the attributes."""
+    tracer = TracerProvider(shutdown_on_exit=False).get_tracer("tests")
+    made = [tracer.start_span(f"span {index}") for index in range(count)]
+    made[0].set_attributes(attributes)
+    for each in made:
+        each.end()
+    return made
+
+
+def exporter(url: str, seconds: float = 20) -> OTLPSpanExporter:
+    """One that is watched."""
+    url = f"{url.replace('//', f'//user:{PASSWORD}@')}/v1/traces"
+    connection = Connection(url)
+    made = OTLPSpanExporter(url, headers={"x-key": KEY}, timeout=seconds, session=connection)
+    return watch(made, connection)
+
+
+@pytest.mark.parametrize(
+    ("answer", "seconds", "reason"),
+    [
+        (answering(302, Location="/elsewhere"), 20, "HTTP 302"),
+        (answering(400), 20, "HTTP 400"),
+        (answering(401), 20, "HTTP 401"),
+        (answering(413), 20, "HTTP 413"),
+        (answering(429, Retry_After="1000"), 20, "HTTP 429"),
+        (answering(503), 0.2, "HTTP 503"),
+        (garbage, 0.2, "ConnectionError"),
+        (hanging_up, 0.2, "ConnectionError"),
+        (silent, 0.2, "ReadTimeout"),
+    ],
+)
+def test_a_backend_that_does_not_take_it_is_told_of_once(answer, seconds, reason, told):
+    """By host and port, with a status or the kind of error."""
+    with listening(answer) as backend:
+        sender = exporter(backend.url, seconds)
+        sender.export(spans())
+        sender.export(spans())
+    (warning,) = told
+    place = backend.url.removeprefix("http://")
+    assert str(warning.message).startswith(f"{place} does not take all telemetry")
+    assert f"({reason})" in str(warning.message)
+
+
+def test_one_that_is_down(told):
+    """The system says why."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and does not listen
+        exporter(f"http://127.0.0.1:{taken.getsockname()[1]}", 0.2).export(spans())
+    assert os.strerror(111) in str(told[0].message)
+
+
+def test_one_without_tls(told):
+    """The library of TLS says what it found."""
+    with listening() as backend:
+        exporter(backend.url.replace("http:", "https:"), 0.5).export(spans())
+    assert "[SSL" in str(told[0].message)
+
+
+def test_one_that_takes_it(told):
+    """Nothing is said."""
+    with listening() as backend:
+        exporter(backend.url).export(spans(3))
+    assert len(backend.spans()) == 3
+    assert not told
+
+
+@pytest.mark.parametrize(
+    ("answer", "attributes"),
+    [(small(2000), {"large": "x" * 3000}), (small(100), {}), (answering(), {"half": "\ud83d"})],
+    ids=["too large", "all too large", "half of a sign"],
+)
+def test_what_cannot_be_sent_takes_nothing_else_with_it(answer, attributes, told):
+    """The rest of its batch arrives."""
+    with listening(answer) as backend:
+        exporter(backend.url).export(spans(20, **attributes))
+    arrived = {span.name for span in backend.spans()} - {"span 0"}
+    assert len(arrived) == (19 if attributes else 0)
+    assert len(told) == 1
+
+
+def test_a_name_that_cannot_be_written_takes_nothing_else_with_it(told):
+    """Likewise, though it is never sent."""
+    batch = spans(9)
+    batch[4]._name = "\ud83d"
+    with listening() as backend:
+        exporter(backend.url).export(batch)
+    assert len(backend.spans()) == 8
+    assert "something is too large, or cannot be written" in str(told[0].message)
+
+
+def test_where_a_plug_in_opens_the_connections_a_loss_is_told_too(told):
+    """Why, only the exporter knows; nothing is sent in parts."""
+    with listening(answering(400)) as backend:
+        connection = Connection(backend.url, used=False)
+        sender = OTLPSpanExporter(f"{backend.url}/v1/traces", headers={"x-key": KEY})
+        watch(sender, connection).export(spans(4))
+    assert "(no answer)" in str(told[0].message)
+    assert connection.trouble == "no answer"
+
+
+def test_after_its_shutdown_nothing_is_sent_and_nothing_said(told):
+    """Also where it is flushed once more."""
+    with listening() as backend:
+        sender = exporter(backend.url)
+        sender.shutdown()
+        sender.shutdown()
+        sender.export(spans())
+    assert not backend.requests
+    assert not told
+
+
+def test_a_queue_that_is_full_is_told_of_once(told):
+    """The SDK would log it again and again."""
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+    if "Queue full" not in _source_of(BatchSpanProcessor):
+        pytest.skip("this SDK drops in silence")
+    with listening(trickling) as backend:
+        processor = BatchSpanProcessor(exporter(backend.url), 4, 60_000, 2)
+        for each in spans(40):
+            processor.on_end(each)
+        assert "(it is slower than the application)" in str(told[0].message)
+        assert len(told) == 1
+
+
+def _source_of(kind: type) -> str:
+    import inspect
+
+    from opentelemetry.sdk import _shared_internal
+
+    return inspect.getsource(_shared_internal)
