@@ -119,6 +119,7 @@ def listening(answer: Callable[..., None] | None = None) -> Generator[Backend]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))

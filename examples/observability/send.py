@@ -19,9 +19,12 @@ import asyncio
 import sys
 from decimal import Decimal
 
-from arithmetic_lm import ArithmeticSampler, final_answer
+try:
+    from arithmetic_lm import ArithmeticSampler, final_answer
+except ModuleNotFoundError:
+    sys.exit("this needs the small model of the examples: pip install -e examples/arithmetic_lm")
 
-from thinktwice import BestOfN, Price, Vote, solve, telemetry
+from thinktwice import BestOfN, Price, Result, UsageError, Vote, solve, telemetry
 
 PRICES = {"arithmetic-lm": Price("0.10", "0.40")}  # USD per million tokens, in and out
 QUESTIONS = ("What is 37*8+56?", "What is 41*7+18?", "What is 29*6+73?")
@@ -32,29 +35,46 @@ def answered(text: str) -> bool:
     return final_answer(text) is not None
 
 
-async def ask_all() -> Decimal:
-    """Ask each question in two ways; gives what it cost, to compare with what the backend says."""
+async def ask_all() -> list[Result[str]]:
+    """Ask each question in two ways."""
     ask = ArithmeticSampler(temperature=0.8)
-    cost = Decimal(0)
+    results: list[Result[str]] = []
     for question in QUESTIONS:
         for strategy in (Vote(8, key=final_answer), BestOfN(4, verifier=answered)):
             result = await solve(question, sampler=ask, strategy=strategy, prices=PRICES)
             print(f"{type(strategy).__name__}: {result.answer}; {result.ledger}")
-            cost += result.ledger.reported.cost or 0
-    return cost
+            results.append(result)
+    return results
+
+
+def rounds() -> int:
+    """How often to ask."""
+    match sys.argv[1:]:
+        case []:
+            return 1
+        case [number] if number.isdecimal() and int(number) > 0:
+            return int(number)
+        case _:
+            sys.exit(f"usage: python {sys.argv[0]} [how often to ask, such as 200]")
 
 
 def main() -> None:
-    """Ask as often as is said; print what all of it cost."""
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 1
-    cost = sum(asyncio.run(ask_all()) for _ in range(rounds))
-    print(f"reported by the model, and so by the backend: ${cost:f}")
+    """Ask as often as is said; print what all of it took, to compare with what the backend says."""
+    results = [result for _ in range(rounds()) for result in asyncio.run(ask_all())]
+    reported = [result.ledger.reported for result in results]
+    tokens = sum(each.usage.total_tokens or 0 for each in reported)
+    cost = sum(each.cost or Decimal(0) for each in reported)
+    print(f"reported by the model, and so by the backend: {tokens:,} tokens, ${cost:f}")
 
 
 if __name__ == "__main__":
     # Most backends of traces take nothing else; for a collector, set OTEL_METRICS_EXPORTER=otlp.
     os.environ.setdefault("OTEL_METRICS_EXPORTER", "none")
     os.environ.setdefault("OTEL_LOGS_EXPORTER", "none")
-    telemetry.configure(service_name="thinktwice-example")
+    rounds()  # a mistake is told before anything is set up
+    try:
+        telemetry.configure(service_name="thinktwice-example")
+    except UsageError as error:
+        sys.exit(str(error))
     main()
     telemetry.flush(30)  # a backend under load may take longer than the 5 seconds that exit gives

@@ -5,7 +5,12 @@ LANGFUSE_PUBLIC_KEY=... LANGFUSE_SECRET_KEY=... python examples/observability/wi
 
 from __future__ import annotations
 
-from langfuse import get_client
+import sys
+
+try:
+    from langfuse import get_client
+except ModuleNotFoundError:
+    sys.exit("this needs the SDK of Langfuse: pip install langfuse")
 from send import main
 
 client = get_client()

@@ -5,7 +5,12 @@ LOGFIRE_TOKEN=... python examples/observability/with_logfire.py
 
 from __future__ import annotations
 
-import logfire
+import sys
+
+try:
+    import logfire
+except ModuleNotFoundError:
+    sys.exit("this needs the SDK of Logfire: pip install logfire")
 from send import main
 
 logfire.configure(send_to_logfire="if-token-present")

@@ -15,7 +15,12 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, cast
 
-from redis import Redis, RedisError
+try:
+    from redis import Redis, RedisError
+except ModuleNotFoundError:
+    if __name__ != "__main__":
+        raise
+    sys.exit("this needs the client of Redis: pip install redis")
 
 from thinktwice import RunError
 from thinktwice.quota import Amounts, Caps, Hold, check_quota_store
@@ -184,10 +189,17 @@ def _number(ticket: object) -> str:
 
 def main(url: str) -> None:
     """Try it out."""
-    client = Redis.from_url(url, socket_timeout=1)
-    check_quota_store(lambda: RedisStore(client, prefix="quota-check"))
+    try:
+        client = Redis.from_url(url, socket_timeout=1)
+        check_quota_store(lambda: RedisStore(client, prefix="quota-check"))
+    except (ValueError, RunError) as error:  # no URL of Redis, or nobody there
+        sys.exit(str(error))
     print("Redis keeps what quotas rely on")
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    match sys.argv[1:]:
+        case [url]:
+            main(url)
+        case _:
+            sys.exit(f"usage: python {sys.argv[0]} redis://localhost:6379")

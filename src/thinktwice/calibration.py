@@ -11,10 +11,10 @@ from abc import ABC, abstractmethod
 from bisect import bisect_right
 from dataclasses import asdict, dataclass
 from itertools import pairwise
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, cast
 
 from thinktwice.errors import UsageError, is_number
+from thinktwice.folders import named_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -46,10 +46,14 @@ class Calibration(ABC):
         """The probability of being right, in (0, 1)."""
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write it as JSON, for `load_calibration`."""
+        """Write it as JSON, for `load_calibration`.
+
+        Raises:
+            UsageError: The path is none.
+        """
         fields = asdict(self)  # type: ignore[call-overload] - both kinds are dataclasses
         text = json.dumps({"calibration": type(self).__name__.lower(), **fields}, indent=2)
-        Path(path).write_text(text + "\n", encoding="utf-8")
+        named_path(path).write_text(text + "\n", encoding="utf-8")
 
 
 @dataclass(frozen=True)
@@ -157,10 +161,11 @@ def load_calibration(path: str | PathLike[str]) -> Calibration:
     """Read what `Calibration.save` wrote.
 
     Raises:
-        UsageError: The file holds no calibration.
+        UsageError: The path is none, or the file holds no calibration.
     """
+    file = named_path(path)
     try:
-        fields = cast("object", json.loads(Path(path).read_text(encoding="utf-8")))
+        fields = cast("object", json.loads(file.read_text(encoding="utf-8")))
         if isinstance(fields, dict):
             known = cast("Mapping[str, object]", fields)
             kind = {"platt": Platt, "isotonic": Isotonic}[str(known["calibration"])]

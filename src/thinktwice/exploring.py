@@ -35,6 +35,8 @@ def never() -> None:
     _never.set(True)
 
 
-def chosen() -> bool:
-    """Whether the vote that begins is one of them."""
-    return _share > 0 and not _never.get() and _random.random() < _share
+def chosen() -> bool | None:
+    """Whether the vote that begins is one of them; None where it had no chance to be."""
+    if not _share or _never.get():
+        return None
+    return _random.random() < _share

@@ -1,10 +1,28 @@
-"""Where the platform has programs keep what they write."""
+"""Where files are: those that a caller names, and where the platform has programs keep theirs."""
 
 from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
+from typing import cast
+
+from thinktwice.errors import UsageError
+
+
+def named_path(path: object) -> Path:
+    """The path of a file that a caller gave.
+
+    Raises:
+        UsageError: It is no text and no path, or an empty one.
+    """
+    text: object = None
+    with suppress(TypeError):
+        text = os.fspath(cast("str", path))
+    if not isinstance(text, str) or not text.strip() or "\0" in text:
+        raise UsageError("path", path, "give the path of a file, as a text or a Path")
+    return Path(text)
 
 
 def state_folder() -> Path:

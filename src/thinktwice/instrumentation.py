@@ -12,7 +12,7 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Mapping
+    from collections.abc import Callable, Collection, Generator, Iterator, Mapping
     from contextlib import AbstractContextManager
 
     from opentelemetry.trace import Span
@@ -59,12 +59,15 @@ def noded(scope: Scope) -> AbstractContextManager[object]:
     return nullcontext() if make is None else make(scope)
 
 
-def instrumented() -> bool:
+def instrumented(packages: Collection[str] = _OF_MODELS) -> bool:
     """Whether an instrumentation that is switched on opens a span for each model call.
 
     Looks at what is imported already, and imports nothing.
+
+    Args:
+        packages: What it instruments, by the last part of its name: one of these.
     """
-    return next(_switched_on(), None) is not None or _patched()
+    return next(_switched_on(packages), None) is not None or _patched()
 
 
 def _patched() -> bool:
@@ -100,7 +103,7 @@ def _said_of(anything: object) -> Mapping[str, object]:
     return getattr(anything, "__dict__", {})
 
 
-def _switched_on() -> Iterator[type[Any]]:
+def _switched_on(packages: Collection[str]) -> Iterator[type[Any]]:
     module = sys.modules.get("opentelemetry.instrumentation.instrumentor")
     base: Any = getattr(module, "BaseInstrumentor", None)
     for each in () if base is None else base.__subclasses__():
@@ -110,7 +113,7 @@ def _switched_on() -> Iterator[type[Any]]:
         if (
             getattr(single, "is_instrumented_by_opentelemetry", False)
             and home.startswith(_VENDORS)
-            and home.split(".")[2] in _OF_MODELS
+            and home.split(".")[2] in packages
         ):
             yield each
 

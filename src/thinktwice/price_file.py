@@ -6,17 +6,21 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
-from pathlib import Path
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from thinktwice.errors import UsageError
+from thinktwice.folders import named_path
 from thinktwice.list_prices import ZERO, listed_tiers
-from thinktwice.pricing import Price, PriceTable, list_prices, spellings
+from thinktwice.pricing import DEAREST, Price, PriceTable, amount_of, list_prices, spellings
 from thinktwice.sample import Usage
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _RATES: Final = ("input", "output", "cache_read", "cache_write")
 _KNOWN: Final = frozenset({"currency", "discounts", "models", "tiers", "usd"})
 _ONE: Final = Decimal(1)
+_QUOTES: Final = 'write a name with a dot in quotes, such as "{}", else TOML takes it apart'
 
 
 class PriceFile:
@@ -24,7 +28,7 @@ class PriceFile:
 
     ```toml
     currency = "EUR"             # of the prices below; USD unless said otherwise
-    usd = "1.08"                 # what one of it is worth in USD
+    usd = "1.08"                 # what one of it is worth in USD: for other currencies alone
 
     [models."my-model"]          # or "provider/model", or "provider/*" for all of a provider
     input = "1.25"               # per million tokens
@@ -65,7 +69,7 @@ class PriceFile:
         Raises:
             UsageError: It cannot be read, or something in it makes no sense; names what.
         """
-        self.path = Path(path)
+        self.path = named_path(path)
         content = _Content(self.path)
         try:
             content.read()
@@ -181,12 +185,15 @@ class _Content:
         currency = self._fields.get("currency", "USD")
         if not isinstance(currency, str) or not currency:
             raise UsageError("currency", currency, "give its code, such as 'EUR'")
-        if currency != "USD" and "usd" not in self._fields:
+        if currency.upper() != "USD" and "usd" not in self._fields:
             remedy = f"give what one {currency} is worth in USD, such as usd = '1.08'"
             raise UsageError("usd", None, remedy)
         worth = _number("usd", self._fields.get("usd", 1))
         if worth == 0:
             raise UsageError("usd", worth, "give an amount above 0")
+        if currency.upper() == "USD" and worth != 1:
+            remedy = "it is the worth of another currency: say which, such as currency = 'EUR'"
+            raise UsageError("usd", self._fields["usd"], remedy)
         return currency, worth
 
     def _price(self, name: str, given: object) -> Price:
@@ -196,19 +203,35 @@ class _Content:
         rates = dict(cast("Mapping[str, object]", given))
         if rates == {"free": True}:
             return Price.free()
+        if "free" in rates:
+            remedy = "a model has either free = true and nothing else, or input and output"
+            raise UsageError(f"{where}.free", rates["free"], remedy)
         for unknown in rates.keys() - set(_RATES):
-            raise UsageError(
-                f"{where}.{unknown}", rates[unknown], f"a price has {', '.join(_RATES)}"
-            )
+            remedy = f"a price has {', '.join(_RATES)}"
+            if isinstance(rates[unknown], Mapping):
+                remedy = _QUOTES.format(f"{name}.{unknown}")
+            raise UsageError(f"{where}.{unknown}", rates[unknown], remedy)
         for needed in ("input", "output"):
             if needed not in rates:
                 raise UsageError(f"{where}.{needed}", None, "give it, per million tokens")
-        amounts = {each: _number(f"{where}.{each}", rates[each]) * self._usd for each in rates}
-        return Price(**amounts)
+        return Price(**{each: self._amount(f"{where}.{each}", rates[each]) for each in rates})
+
+    def _amount(self, where: str, given: object) -> Decimal:
+        """In USD."""
+        amount = _number(where, given) * self._usd
+        if amount > DEAREST:
+            raise UsageError(where, given, f"a price is {DEAREST:,} USD at most")
+        return amount
 
     def _factors(self, name: str, *, most: Decimal | None = None) -> dict[str, Decimal]:
         """Numbers by name."""
-        read = {each: _number(f"{name}.{each}", at) for each, at in self._table(name).items()}
+        table = self._table(name)
+        for each, given in table.items():
+            if isinstance(given, Mapping) and given:
+                inner = cast("Mapping[str, object]", given)
+                remedy = _QUOTES.format(f"{each}.{next(iter(inner))}")
+                raise UsageError(f"{name}.{each}", inner, remedy)
+        read = {each: _number(f"{name}.{each}", at) for each, at in table.items()}
         for each, factor in read.items():
             if most is not None and factor > most:
                 raise UsageError(f"{name}.{each}", factor, f"give a part, from 0 to {most}")
@@ -245,10 +268,8 @@ def check_tier(tier: str, own: Mapping[str, Decimal]) -> None:
 
 
 def _number(name: str, given: object) -> Decimal:
-    try:
-        number = Decimal(str(given))
-    except ArithmeticError:
-        number = Decimal("NaN")
-    if isinstance(given, bool) or not number.is_finite() or number < 0:
-        raise UsageError(name, given, "give a number from 0 on, or one as a text")
+    number = amount_of(given)
+    if number is None:
+        remedy = f"give a number from 0 to {DEAREST:,}, or one as a text"
+        raise UsageError(name, given, remedy)
     return number

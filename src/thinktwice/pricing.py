@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 from thinktwice.errors import ThinktwiceWarning, UsageError
 from thinktwice.list_prices import INSTALL, MILLION, ZERO, GenaiPrices, billed
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from thinktwice.sample import Usage
 
 __all__ = ["Amount", "GenaiPrices", "Price", "PriceTable", "default_prices"]
+
+DEAREST: Final = Decimal(10) ** 9
+"""The highest price that is taken: what is above it is a slip, and some of it no float can hold."""
 
 _DATE: Final = re.compile(r"[-@]\d{4}-?\d{2}-?\d{2}$")
 
@@ -60,7 +63,7 @@ class Price:
         """Read the amounts.
 
         Raises:
-            UsageError: An amount is negative, not finite or no number.
+            UsageError: An amount is no number, or not from 0 to 10**9.
         """
         amounts = {"input": input, "output": output}
         cached = {"cache_read": cache_read, "cache_write": cache_write}
@@ -118,10 +121,12 @@ class PriceTable:
         """Copy the prices.
 
         Raises:
-            UsageError: A value is not a `Price`.
+            UsageError: It maps nothing, a name is no text, or a value is not a `Price`.
         """
-        for name, price in self.prices.items():
-            if not isinstance(price, Price):  # pyright: ignore[reportUnnecessaryIsInstance]
+        if not isinstance(cast("object", self.prices), Mapping):
+            raise UsageError("prices", self.prices, "map each name to a Price(input, output)")
+        for name, price in cast("Mapping[object, object]", self.prices).items():
+            if not isinstance(name, str) or not isinstance(price, Price):
                 raise UsageError("prices", {name: price}, "map each name to a Price(input, output)")
         object.__setattr__(self, "prices", dict(self.prices))
 
@@ -216,11 +221,18 @@ def spellings(model: str) -> Iterable[str]:
     return dict.fromkeys((model, bare, _DATE.sub("", bare)))
 
 
-def _decimal(name: str, amount: Amount) -> Decimal:
+def amount_of(given: object) -> Decimal | None:
+    """A number from 0 to `DEAREST`, read as it prints; None for anything else."""
     try:
-        value = Decimal(str(amount))
-    except InvalidOperation:
-        value = Decimal("NaN")
-    if not value.is_finite() or value < 0:
-        raise UsageError(name, amount, "give USD per million tokens, such as '1.25'")
+        value = Decimal(str(given))
+        return value if 0 <= value <= DEAREST else None
+    except InvalidOperation:  # no number, or a NaN, which has no order
+        return None
+
+
+def _decimal(name: str, amount: Amount) -> Decimal:
+    value = amount_of(amount)
+    if value is None:
+        remedy = f"give USD per million tokens, such as '1.25', {DEAREST:,} at most"
+        raise UsageError(name, amount, remedy)
     return value

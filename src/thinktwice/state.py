@@ -84,7 +84,8 @@ class State(Generic[P, T]):
         report: Tells whoever watches.
         max_concurrency: Calls in flight at most.
         exhaustive: All samples are drawn, whatever they answer; None where nobody knows.
-        explored: They are since the run was chosen for that, and would not have been.
+        explored: They are since the run was chosen for that, and would not have been; False if it
+            could have been chosen, None if not.
         selection: How the answer follows from the samples, where numbers of them say so: "votes",
             or what `BestOfN` weighs by.
         grouping: Which answers are the same one.
@@ -115,7 +116,7 @@ class State(Generic[P, T]):
         self._next = 0
         self._outermost = outer is None
         self.exhaustive: bool | None = None
-        self.explored = False
+        self.explored: bool | None = None
         self.selection: str | None = None
         self.grouping = Grouping()
         self.weigh: Callable[[Sample[T]], float | None] | None = None
@@ -165,10 +166,10 @@ class State(Generic[P, T]):
         left = self.ledger.remaining.get("calls")
         short = left is not None and (calls is None or left < calls)
         shared = not self._outermost or self.ledger.parent is not None
-        self.explored = not (short or shared) and exploring.chosen()
+        self.explored = None if short or shared else exploring.chosen()
         if self.explored:
             self.warn(exploring.EXPLORED)
-        return self.explored
+        return bool(self.explored)
 
     def weighed(self, sample: Sample[T]) -> float | None:
         """What `weigh` says of a sample, which is asked once."""

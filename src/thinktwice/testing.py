@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar, cast
 from thinktwice.errors import UsageError
 from thinktwice.sample import Completion, Usage
 from thinktwice.sampling import as_completion, as_source
+from thinktwice.telemetry import add_processor
 from thinktwice.threads import awaits_threads
 
 if TYPE_CHECKING:
@@ -319,5 +320,5 @@ def _sinks_of(provider: TracerProvider) -> list[list[ReadableSpan]]:
                 sink.extend(spans)
             return SpanExportResult.SUCCESS
 
-    provider.add_span_processor(SimpleSpanProcessor(Distribute()))
+    add_processor(provider, SimpleSpanProcessor(Distribute()))
     return sinks

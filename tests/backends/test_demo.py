@@ -50,8 +50,8 @@ def test_send(project):
     """What the backend says is what the script says: three questions in two ways."""
     said = run(project, "examples/observability/send.py")
     assert said.count("Vote: ") == said.count("BestOfN: ") == 3
-    tokens = sum(int(each.replace(",", "")) for each in re.findall(r"([\d,]+) tokens", said))
-    cost = float(re.search(r"the backend: \$([\d.]+)", said)[1])
+    found = re.search(r"the backend: ([\d,]+) tokens, \$([\d.]+)", said)
+    tokens, cost = int(found[1].replace(",", "")), float(found[2])
     bill = project.bill(tokens=tokens, cost=cost, traces=6)
     assert (bill.tokens, bill.traces) == (tokens, 6)
     assert bill.cost == pytest.approx(cost, abs=1e-9)

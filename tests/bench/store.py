@@ -4,7 +4,7 @@
 
 Times `thinktwice costs` as a process over a store of a million spans. Then, on one core and at so
 many samples a second: spans as votes write them, without the votes, so that a slow machine reaches
-the rate, too; and whole votes, with the store and without it.
+the rate, too; and whole votes, with the store and without it by turns.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import argparse
 import asyncio
 import os
 import random
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -32,6 +33,7 @@ from thinktwice.store.tree import Spend
 
 N = 10
 VOTE = Vote(N, stop=AtMost(N))
+ROUNDS = 9
 PRICES = {"fake": Price("1", "2")}
 USAGE = Usage(input_tokens=1000, output_tokens=300, source="provider")
 ENTRY = Entry(role="sample", status="ok", usage=USAGE, cost=Decimal("0.0016"), model="fake")
@@ -97,14 +99,30 @@ def ingest(folder: Path, rate: int, seconds: float) -> None:
     print(f"spans alone: {rate} samples a second asked for, {reached:.0f} reached, {seconds:g} s")
     print(f"  written {observer.written:,}, dropped {observer.dropped:,}")
     print(f"  bytes a sample {size(observer.path) / samples:.0f}, CPU a sample {cpu:.0f} us")
+    votes(folder, rate, seconds / ROUNDS)
+
+
+def votes(folder: Path, rate: int, seconds: float) -> None:
+    """Print what the store adds to votes: the median of pairs, since each total is a noisy one."""
     asyncio.run(load(rate, 1))
-    _, bare = asyncio.run(load(rate, min(seconds, 10)))
-    observer = observe(folder / "load.db")
-    reached, cpu = asyncio.run(load(rate, seconds))
-    observer.close()
-    print(f"whole votes: {rate} samples a second asked for, {reached:.0f} reached, {seconds:g} s")
-    print(f"  written {observer.written:,}, dropped {observer.dropped:,}")
-    print(f"  CPU a sample {cpu:.0f} us, of it the store {cpu - bare:.0f} us")
+    rates, with_store, added, dropped = [], [], [], 0
+    for at in range(ROUNDS):
+        _, bare = asyncio.run(load(rate, seconds))
+        observer = observe(folder / f"load{at}.db")
+        reached, cpu = asyncio.run(load(rate, seconds))
+        started = time.process_time()
+        observer.close()
+        cpu += (time.process_time() - started) / (rate * seconds) * 1e6
+        rates.append(reached)
+        with_store.append(cpu)
+        added.append(cpu - bare)
+        dropped += observer.dropped
+    few, _, many = statistics.quantiles(added, n=4)
+    print(
+        f"whole votes: {statistics.median(rates):.0f} samples a second reached, {dropped} dropped"
+    )
+    print(f"  CPU a sample {statistics.median(with_store):.0f} us, of it the store ", end="")
+    print(f"{statistics.median(added):.0f} us (half of {ROUNDS} rounds: {few:.0f} to {many:.0f})")
 
 
 def fill(path: Path, spans: int) -> None:

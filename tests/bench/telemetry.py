@@ -16,14 +16,19 @@ import argparse
 import asyncio
 import os
 import time
+from contextlib import ExitStack
 from decimal import Decimal
 from functools import partial
+from operator import sub
 from statistics import median
 from typing import TYPE_CHECKING
+from unittest.mock import patch
 
 from opentelemetry import _logs, metrics, trace
+from opentelemetry._logs import _internal as _logs_internal
 from opentelemetry.exporter.otlp.proto.common._log_encoder import encode_logs
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+from opentelemetry.metrics import _internal as _metrics_internal
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import (
     BatchLogRecordProcessor,
@@ -49,6 +54,12 @@ USAGE = Usage(input_tokens=1000, output_tokens=300, source="provider")
 ENTRY = Entry(role="sample", status="ok", usage=USAGE, cost=Decimal("0.0016"), model="fake")
 TOTAL = Total.of([ENTRY])
 SAMPLE = Sample(index=0, value="x", answer="x", model="fake")
+_CAPTURE = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
+_PROVIDERS = (
+    (trace, "_TRACER_PROVIDER"),
+    (_metrics_internal, "_METER_PROVIDER"),
+    (_logs_internal, "_LOGGER_PROVIDER"),
+)
 PROMPT = "How much is 17 * 23? " * 100
 
 
@@ -148,8 +159,8 @@ def _written(
     return found.name, dict(attributes[:3]), dict(attributes[3:])
 
 
-async def per_sample(rounds: int, *works: Callable[[], Awaitable[object]]) -> list[float]:
-    """Microseconds of the main thread for each sample: the medians of the rounds."""
+async def per_sample(rounds: int, *works: Callable[[], Awaitable[object]]) -> list[list[float]]:
+    """Microseconds of the main thread for each sample: of each work, round by round in turns."""
     found: list[list[float]] = [[] for _ in works]
     for _ in range(rounds + 2):
         for work, times in zip(works, found, strict=True):
@@ -157,7 +168,23 @@ async def per_sample(rounds: int, *works: Callable[[], Awaitable[object]]) -> li
             for _ in range(20):
                 await work()
             times.append((time.thread_time() - started) / 20 / N * 1e6)
-    return [median(times[2:]) for times in found]
+    return [times[2:] for times in found]
+
+
+async def bare() -> None:
+    """One request, as if nobody had set OpenTelemetry up."""
+    with ExitStack() as stack:
+        for home, name in _PROVIDERS:
+            stack.enter_context(patch.object(home, name, None))
+        await vote()
+
+
+async def captured() -> None:
+    """One request whose content is captured."""
+    with patch.dict(
+        os.environ, OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT="SPAN_AND_EVENT"
+    ):
+        await vote()
 
 
 async def written() -> Sequence[ReadableSpan]:
@@ -181,15 +208,13 @@ async def main(rounds: int) -> None:
         print(f"{name:44}{figure:8.1f}{target or '':>10}")
 
     print(f"{'us of main-thread CPU a sample':44}{'':8}{'target':>10}")
-    row("no SDK: telemetry alone", (await per_sample(rounds, alone))[0], 10)
-    (bare,) = await per_sample(rounds, vote)
-    row("no SDK: the whole vote", bare, None)
-    full, hand = await per_sample(rounds, vote, by_hand(await written()))
-    row("SDK, batch export, metrics: more", full - bare, 350)
-    row("the same spans and metrics, by hand", hand, None)
-    os.environ["OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"] = "SPAN_AND_EVENT"
-    (captured,) = await per_sample(rounds, vote)
-    row("content captured as well: more", captured - bare, None)
+    row("no SDK: telemetry alone", median((await per_sample(rounds, alone))[0]), 10)
+    hand = by_hand(await written())
+    without, full, written_out, content = await per_sample(rounds, bare, vote, hand, captured)
+    row("no SDK: the whole vote", median(without), None)
+    row("SDK, batch export, metrics: more", median(map(sub, full, without)), 350)
+    row("the same spans and metrics, by hand", median(written_out), None)
+    row("content captured as well: more", median(map(sub, content, without)), None)
 
 
 if __name__ == "__main__":

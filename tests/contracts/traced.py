@@ -148,6 +148,11 @@ def breaks(value: object) -> bool:
     raise ValueError(f"{MARK} {value}")
 
 
+async def votes(prompt: object) -> object:
+    """A function that is taken for a model, and runs a strategy."""
+    return (await run(Vote(3, stop=AtMost(3)), prompt=prompt)()).value
+
+
 def straggling() -> ScriptedSampler[object]:
     """Quick, but for one call after many."""
     return model([said(A)], [1] * 10 + [500, 1])
@@ -226,6 +231,7 @@ SCENARIOS: Final[dict[str, Callable[[], Coroutine[object, object, object]]]] = {
     "vote of failures": run(Vote(2), model([KeyError(MARK)])),
     "vote with choices": run(Vote(4, stop=AtMost(4), prefer="latency"), Native()),
     "vote of votes": run(Vote(2, of=Vote(3, stop=AtMost(3)), stop=AtMost(2))),
+    "vote of a function that votes": run(Vote(2, stop=AtMost(2)), votes),
     "budgets inside each other": together,
     "best of n": run(JUDGED),
     "best of n, capped": run(JUDGED, budget=Budget(tokens=100_000, cost=1)),

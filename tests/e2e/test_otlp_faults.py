@@ -123,6 +123,52 @@ def test_what_cannot_be_sent_takes_nothing_else_with_it(answer, attributes, told
     assert len(told) == 1
 
 
+def test_a_batch_of_many_times_what_is_taken_arrives_whole(told):
+    """In as many parts as it takes; nothing is lost, and nothing said."""
+    with listening(small(600)) as backend:
+        exporter(backend.url).export(spans(200))
+    assert len(backend.spans()) == 200
+    assert len(backend.requests) > troubles._MOST
+    assert not told
+
+
+def test_what_was_lost_on_the_way_is_known_when_the_rest_was_taken(told):
+    """As `flush` asks; the next batch is another one."""
+    with listening(small(2000)) as backend:
+        connection = Connection(backend.url)
+        made = OTLPSpanExporter(f"{backend.url}/v1/traces", session=connection)
+        sender = watch(made, connection)
+        batch = spans(8, large="x" * 3000)
+        sender.export(batch[::-1])
+        assert connection.trouble == "HTTP 413"
+        sender.export(batch[1:])
+        assert connection.trouble is None
+    assert len(told) == 1
+
+
+def test_a_backend_that_takes_no_part_is_not_asked_for_ever(told):
+    """It is left after so many failures in a row."""
+    asked = []
+
+    def refusing(handler, backend, body):
+        asked.append(body)
+        answering(413)(handler, backend, body)
+
+    with listening(refusing) as backend:
+        exporter(backend.url).export(spans(300))
+    assert len(asked) == troubles._MOST
+    assert "(HTTP 413)" in str(told[0].message)
+
+
+def test_parts_are_sent_for_so_long_and_no_longer(told, monkeypatch):
+    """The next batches wait; the rest is lost, which is said."""
+    monkeypatch.setattr(troubles, "_LONGEST", 0.0)
+    with listening(small(2000)) as backend:
+        exporter(backend.url).export(spans(300))
+    assert not backend.spans()
+    assert "(HTTP 413)" in str(told[0].message)
+
+
 def test_a_name_that_cannot_be_written_takes_nothing_else_with_it(told):
     """Likewise, though it is never sent."""
     batch = spans(9)

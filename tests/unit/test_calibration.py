@@ -170,6 +170,13 @@ class TestFiles:
         with pytest.raises(UsageError, match=r"path|slope"):
             load_calibration(tmp_path / "c.json")
 
+    @pytest.mark.parametrize("path", ["", 5])
+    def test_a_path_is_one(self, path):
+        """It names the parameter."""
+        for use in (Platt(2.0, -1.0).save, load_calibration):
+            with pytest.raises(UsageError, match="path"):
+                use(path)
+
     def test_it_can_be_read(self, tmp_path):
         """A name and two numbers."""
         Platt(2.0, -1.0).save(tmp_path / "c.json")

@@ -7,6 +7,7 @@ import random
 import pytest
 
 from thinktwice import Budget, Price, UsageError, Vote, budget_scope, exploring, solve
+from thinktwice.quota import Quota
 from thinktwice.shadow import Shadow
 from thinktwice.stop import AtMost, Lead
 from thinktwice.store import observe
@@ -86,8 +87,53 @@ def test_it_says_so():
         ]
     runs = [span.attributes for span in spans if "thinktwice.exhaustive" in span.attributes]
     assert [run.get("thinktwice.explored") for run in runs] == [True, None]
+    assert [run["thinktwice.exhaustive"] for run in runs] == [True, True]
     assert [exploring.EXPLORED in result.warnings for result in results] == [True, False]
     assert results[0].stopped_by == AtMost(4)
+
+
+def explored(strategy, **more):
+    """What the span of the run says of it."""
+    with captured_spans() as spans:
+        launched(strategy, **more)
+    return spans[-1].attributes.get("thinktwice.explored")
+
+
+class TestWhoHadAChance:
+    """The span tells a vote that was not chosen from one that could not be."""
+
+    @pytest.fixture(autouse=True)
+    def hardly_ever(self):
+        exploring.explore(1e-12)
+
+    def test_one_that_was_not_chosen(self):
+        """Those that were stand for it."""
+        assert explored(Vote(4, stop=Lead(1))) is False
+
+    @pytest.mark.parametrize(
+        ("strategy", "more"),
+        [
+            (Vote(4, stop=AtMost(4)), {}),
+            (Vote(4, stop=AtMost(2), prefer="shortest"), {}),
+            (Vote(4, stop=Lead(1)), {"budget": Budget(calls=3)}),
+        ],
+        ids=["in full", "shortest", "calls"],
+    )
+    def test_one_that_could_not_be(self, strategy, more):
+        """Nothing is said."""
+        assert explored(strategy, **more) is None
+
+    def test_inside_a_budget_of_others(self):
+        """A `budget_scope` or a quota."""
+        with budget_scope(Budget(calls=100)):
+            assert explored(Vote(4, stop=Lead(1))) is None
+        with Quota("test", Budget(calls=100)).scope():
+            assert explored(Vote(4, stop=Lead(1))) is None
+
+    def test_while_none_explores(self):
+        """There is no chance."""
+        exploring.explore(0)
+        assert explored(Vote(4, stop=Lead(1))) is None
 
 
 class TestBudgets:
@@ -168,6 +214,7 @@ def test_behind_a_request():
         run_virtual(request())
     (run,) = [s.attributes for s in spans if "thinktwice.exhaustive" in s.attributes]
     assert run["thinktwice.exhaustive"] is False
+    assert "thinktwice.explored" not in run
 
 
 def test_inside_another_run():

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from thinktwice.folders import cache_folder, state_folder
+from thinktwice import UsageError
+from thinktwice.folders import cache_folder, named_path, state_folder
 
 
 @pytest.fixture(autouse=True)
@@ -40,3 +41,24 @@ def test_variables_come_first(monkeypatch, home):
     monkeypatch.setenv("XDG_STATE_HOME", "state")
     assert cache_folder() == Path("/cache/thinktwice")
     assert state_folder() == home / ".local/state/thinktwice"
+
+
+class Home:
+    """A path of another library."""
+
+    def __fspath__(self):
+        """Where it is."""
+        return "home"
+
+
+@pytest.mark.parametrize("path", ["home", Path("home"), Home()])
+def test_a_path_may_be_named_by_whatever_is_one(path):
+    """A text, a Path, or what can be one."""
+    assert named_path(path) == Path("home")
+
+
+@pytest.mark.parametrize("path", ["", "  ", "a\0b", 5, b"home", None, Path])
+def test_a_path_that_is_none_is_refused(path):
+    """Before a file of that name is made."""
+    with pytest.raises(UsageError, match="path"):
+        named_path(path)

@@ -78,6 +78,7 @@ class TestPrices:
         prices = file('[models."m"]\ninput = 1\noutput = 2\n')
         assert cost(prices, "m") == 3
         assert prices.currency == "USD"
+        assert cost(file('usd = 1\n[models."m"]\ninput = 1\noutput = 2\n'), "m") == 3
 
     def test_a_tier_is_a_part_of_them(self, file):
         """Of the list prices as well."""
@@ -187,6 +188,9 @@ class TestMistakes:
             ('currency = "EUR"', "usd"),
             ("currency = 5", "currency"),
             ('currency = "EUR"\nusd = 0', "usd"),
+            ("usd = 2", "usd=2"),
+            ("currency = 'USD'\nusd = '2'", "usd='2'"),
+            ("currency = 'usd'\nusd = '2'", "usd='2'"),
             ("models = 5", "models"),
             ("[models]\nm = 5", "models.m"),
             ("[models.m]\ninput = 1", "models.m.output"),
@@ -195,7 +199,14 @@ class TestMistakes:
             ("[models.m]\ninput = true\noutput = 1", "models.m.input"),
             ("[models.m]\ninput = -1\noutput = 1", "models.m.input"),
             ("[models.m]\ninput = nan\noutput = 1", "models.m.input"),
-            ("[models.m]\nfree = false", "models.m"),
+            ("[models.m]\ninput = 1e400\noutput = 1", "models.m.input"),
+            ("currency='EUR'\nusd=1000\n[models.m]\ninput=1e8\noutput=1", "models.m.input"),
+            ("[models.m]\nfree = false", "free = true and nothing else"),
+            ("[models.m]\nfree = true\ninput = 1", "free = true and nothing else"),
+            ("[models.gpt-5.1]\ninput = 1\noutput = 1", 'in quotes, such as "gpt-5.1"'),
+            ("[discounts]\ngpt-5.1 = 0.2", 'in quotes, such as "gpt-5.1"'),
+            ("[discounts]\nm = {}", "give a number"),
+            ("[discounts]\nm = nan", "discounts.m"),
             ("[discounts]\nm = 15", "discounts.m"),
             ("[discounts]\nm = '15%'", "discounts.m"),
             ("[tiers]\nbatch = -1", "tiers.batch"),
@@ -215,6 +226,12 @@ class TestMistakes:
         """The error says where it looked."""
         with pytest.raises(UsageError, match="nowhere"):
             PriceFile(tmp_path / "nowhere.toml")
+
+    @pytest.mark.parametrize("path", ["", 5, b"prices.toml"])
+    def test_no_path(self, path):
+        """Of a file."""
+        with pytest.raises(UsageError, match="path"):
+            PriceFile(path)
 
     def test_no_such_tier(self, file):
         """The error says which there are."""

@@ -76,7 +76,9 @@ def test_amounts_are_read_as_they_print(amount: str | Decimal | float):
     assert Price(amount, 0.1) == Price("1.5", "0.1")
 
 
-@pytest.mark.parametrize("amount", ["-1", "x", "nan", float("inf"), None])
+@pytest.mark.parametrize(
+    "amount", ["-1", "x", "nan", "sNaN", float("inf"), None, True, "1e400", "1000000001"]
+)
 def test_an_amount_that_is_none_is_refused(amount: str):
     """With the unit that is expected."""
     with pytest.raises(UsageError, match="USD per million tokens"):
@@ -135,10 +137,17 @@ def test_a_table_copies_its_prices():
     assert table.price(USAGE, model="m", provider=None) is not None
 
 
-def test_a_table_of_bare_numbers_is_refused():
+@pytest.mark.parametrize("prices", [{"m": "1.25"}, {5: PRICE}, {None: PRICE}, [PRICE], None])
+def test_a_table_of_anything_else_is_refused(prices: dict[str, Price]):
     """The message shows the shape."""
     with pytest.raises(UsageError, match=r"Price\(input, output\)"):
-        PriceTable({"m": "1.25"})  # type: ignore[dict-item]
+        PriceTable(prices)
+
+
+def test_the_dearest_price_is_still_a_float():
+    """So that what it comes to can be written to a span."""
+    dearest = Price(pricing.DEAREST, pricing.DEAREST).of(usage(10**9, 10**9))
+    assert float(dearest) == 2e12
 
 
 def test_overrides_come_first(monkeypatch: pytest.MonkeyPatch):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -13,6 +14,7 @@ from thinktwice.cli.moments import moment
 from thinktwice.errors import UsageError
 from thinktwice.store.costs import By, read_costs
 from thinktwice.store.place import default_path
+from thinktwice.telemetry.providers import VERSION
 
 app = typer.Typer(
     add_completion=False,
@@ -22,6 +24,7 @@ app = typer.Typer(
     help="What thinktwice spent on this machine: see thinktwice.observe.",
 )
 
+_OUTPUT: Final = Path("-")
 Store = Annotated[
     Path | None,
     typer.Option(help="The file; by default THINKTWICE_STORE, or the one of this user."),
@@ -29,9 +32,22 @@ Store = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="For machines: costs in USD.")]
 
 
+def _tell_version(asked: bool) -> None:  # noqa: FBT001 - as typer calls it
+    if asked:
+        typer.echo(f"thinktwice {VERSION}")
+        raise typer.Exit
+
+
 @app.callback()
-def _group() -> None:
+def _group(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_tell_version, is_eager=True, help="Say which it is."),
+    ] = False,
+) -> None:
     """One command is a command, too."""
+    del version
 
 
 @app.command()
@@ -44,13 +60,17 @@ def costs(
     ] = None,
     dearest: Annotated[int, typer.Option(min=0, help="How many of the dearest to list.")] = 5,
     *,
-    html: Annotated[Path | None, typer.Option(help="Write a page with plots to this file.")] = None,
+    html: Annotated[
+        Path | None, typer.Option(help="Write a page with plots to this file, or - to print it.")
+    ] = None,
     as_json: Json = False,
     store: Store = None,
 ) -> None:
     """Add up what requests cost: by strategy, model, role and day."""
     from thinktwice.cli import printing, tables
 
+    if as_json and html == _OUTPUT:
+        raise UsageError("html", "-", "--json is printed, too: name a file for the page")
     path = store or default_path()
     start = None if since is None else moment(since)
     found = read_costs(
@@ -71,6 +91,9 @@ def costs(
 
 
 def _write(path: Path, text: str) -> None:
+    if path == _OUTPUT:
+        typer.echo(text.encode(), nl=False)  # it says itself that it is UTF-8
+        return
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
@@ -176,11 +199,17 @@ def run() -> None:
     if (reconfigure := getattr(sys.stdout, "reconfigure", None)) is not None:
         reconfigure(errors="replace")  # bars and lines are not in every encoding
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()  # while a failure can still be told
     except UsageError as error:
         typer.echo(f"thinktwice: {error}", err=True)
         sys.exit(2)
-    except BrokenPipeError:
+    except OSError as error:
         # What Python would still flush at exit has nowhere to go.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            with suppress(OSError):
+                typer.echo(f"thinktwice: it cannot be printed ({error.strerror})", err=True)
         sys.exit(1)

@@ -20,15 +20,23 @@ if TYPE_CHECKING:
 _COLUMNS: Final = ("rule", "requests", "samples", "cost", "saved", "seconds", "another answer")
 _OPTIONAL: Final = ("seconds", "requests", "cost", "samples")
 _REASONS: Final = {
-    "censored": "whose own rule could stop them early: what these would have gone on to say is not "
-    "known",
+    "censored": "whose own rule could stop them early, and that were not chosen to explore: what "
+    "these would have gone on to say is not known",
+    "never_explore": "whose own rule could stop them early, and that had no chance to explore, so "
+    "that nothing stands for them: observed without explore=, best-of-N, a shadow, in a "
+    'budget_scope or a quota, with a cap on calls below n, or with prefer="shortest"',
     "cut": "that a budget or an error cut short",
     "too_short": "with fewer samples than that",
     "unscored": "without scores, which the rule needs",
 }
+_UNPRICED: Final = "unpriced"
 _NOTHING: Final = (
     "nothing to replay: call observe(explore=0.02) in the application, which draws 2 % of the "
     "votes in full, or give a vote stop=AtMost(n)"
+)
+_NOTHING_YET: Final = (
+    "nothing to replay yet: no vote was chosen to explore so far; wait for more of them, or have a "
+    "larger share explore"
 )
 
 
@@ -51,17 +59,19 @@ def show(found: Sequence[WhatIf]) -> None:
         show_table(out, _COLUMNS, rows, optional=_OPTIONAL)
         out.print()
     else:
-        out.print(Text(_NOTHING), soft_wrap=True)
-    for line in dict.fromkeys(line for each in found for line in _left_out(each)):
+        waits = any("censored" in each.left_out for each in found)
+        out.print(Text(_NOTHING_YET if waits else _NOTHING), soft_wrap=True)
+    for line in dict.fromkeys(line for each in found for line in _notes(each)):
         out.print(Text(line), soft_wrap=True)
 
 
 def _recorded(found: WhatIf) -> str:
-    samples, cost, seconds = (
+    samples, seconds = (
         "" if each is None else f"{each.value:.2f}"
-        for each in (found.recorded_samples, found.recorded_cost, found.recorded_seconds)
+        for each in (found.recorded_samples, found.recorded_seconds)
     )
-    cost = "" if found.recorded_cost is None else dollars(Decimal(found.recorded_cost.value))
+    usd = found.recorded_cost
+    cost = _UNPRICED if usd is None else dollars(Decimal(usd.value))
     explored = f", {found.explored:,} of them explored" if found.explored else ""
     return (
         f"{_requests(found.replayed)} that were drawn in full{explored}: "
@@ -74,7 +84,7 @@ def _cells(found: WhatIf) -> list[str]:
         found.stop,
         f"{found.replayed:,}",
         _estimate(found.launched, "{:.2f}".format),
-        _estimate(found.cost, lambda usd: dollars(Decimal(max(0.0, usd)))),
+        _estimate(found.cost, lambda usd: dollars(Decimal(usd))) or _UNPRICED,
         _percent(found.saved, 0),
         _estimate(found.seconds, "{:.2f}".format),
         _percent(found.changed, 1),
@@ -93,6 +103,19 @@ def _percent(of: Estimate | None, digits: int) -> str:
     return _estimate(of, lambda share: f"{100 * share:.{digits}f}").replace(" (", " % (") + (
         "" if of is None or of.low is not None else " %"
     )
+
+
+def _notes(found: WhatIf) -> list[str]:
+    return _without_cost(found) + _left_out(found)
+
+
+def _without_cost(found: WhatIf) -> list[str]:
+    if not found.unpriced:
+        return []
+    if found.unpriced == found.replayed:
+        return ["no cost is known, since models have no price: what is saved is of the samples"]
+    kept = _requests(found.unpriced)
+    return [f"left out of the costs alone: {kept} that called a model without a price"]
 
 
 def _left_out(found: WhatIf) -> list[str]:

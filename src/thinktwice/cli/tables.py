@@ -92,7 +92,7 @@ def _cells(group: Group, *, drawn: bool) -> list[str]:
     return cells
 
 
-def money(cost: Decimal, group: Group) -> str:
+def money(cost: Decimal, group: Group | Request) -> str:
     """What is known; "unpriced" if nothing is, and marked if it is not all."""
     if group.unpriced and group.unpriced >= group.calls:
         return "unpriced"
@@ -120,7 +120,7 @@ def _request_cells(request: Request) -> list[str]:
         request.strategy,
         f"{request.started:%Y-%m-%d %H:%M}",
         _ended(request),
-        dollars(request.cost),
+        money(request.cost, request),
         "" if request.launched is None else f"{request.launched}{of}",
         "" if request.seconds is None else f"{request.seconds:.2f}",
     ]

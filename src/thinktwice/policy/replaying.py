@@ -11,6 +11,7 @@ from thinktwice.ballot import Ballot, heaviest
 from thinktwice.launch import Pace
 from thinktwice.sample import Sample
 from thinktwice.stop import with_certain
+from thinktwice.store.ballots import cost_of
 from thinktwice.strategies.best_of_n import WEIGHING, weights_of
 
 if TYPE_CHECKING:
@@ -24,14 +25,14 @@ class Replayed(NamedTuple):
     Attributes:
         used: Samples counted.
         launched: Samples started; those that were still under way at the end are recalled.
-        cost: USD of what was launched. What is recalled counts in full.
+        cost: USD of what was launched; None if that is not known. What is recalled counts in full.
         seconds: To the decision.
         winner: Ordinal of the answer; None if all abstained.
     """
 
     used: int
     launched: int
-    cost: float
+    cost: float | None
     seconds: float
     winner: int | None
 
@@ -64,7 +65,7 @@ def replay(recorded: ballots.Ballot, stop: Stop, *, n: int, tau: float, room: in
             continue
         now, at = heapq.heappop(flying)
         count.add(at)
-    cost = math.fsum(draw.cost for draw in recorded.draws[:launched])
+    cost = cost_of(recorded.draws[:launched])
     return Replayed(count.used, launched, cost, now, count.winner)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from thinktwice.budget import Budget
 from thinktwice.entry import ZERO
-from thinktwice.errors import UsageError, is_number
+from thinktwice.errors import RunError, ThinktwiceError, UsageError, is_number, status_of
 from thinktwice.lease import Sums
 from thinktwice.quota.sqlite import SqliteStore
 from thinktwice.quota.store import Amounts, Caps, Hold, QuotaStore
@@ -61,7 +62,7 @@ class Quota:
 
     def __post_init__(self) -> None:
         """Check the parameters."""
-        if not isinstance(self.name, str) or not self.name:
+        if not isinstance(self.name, str) or not self.name or not _is_writable(self.name):
             raise UsageError("name", self.name, "give a text, such as 'tenant:acme'")
         if not isinstance(self.budget, Budget) or Caps.of(self.budget) == Caps():
             raise UsageError("budget", self.budget, "give Budget(calls=, tokens=, cost=)")
@@ -70,7 +71,11 @@ class Quota:
             raise UsageError("budget", self.budget, remedy)
         if self.per not in (None, "hour", "day", "month"):
             raise UsageError("per", self.per, "give 'hour', 'day' or 'month', or None for never")
-        if not is_number(self.lease_seconds) or self.lease_seconds <= 0:
+        if not _is_store(self.store):
+            raise UsageError(
+                "store", self.store, "give SqliteStore(path), or a QuotaStore of yours"
+            )
+        if not is_number(self.lease_seconds) or not 0 < self.lease_seconds < math.inf:
             raise UsageError("lease_seconds", self.lease_seconds, "give seconds, above 0")
 
     @contextmanager
@@ -90,8 +95,12 @@ class Quota:
 
     @property
     def spent(self) -> Sums:
-        """What was spent of it in the current period: calls, tokens, USD."""
-        return self.store.totals(self.counted_as, self.window())[0].sums()
+        """What was spent of it in the current period: calls, tokens, USD.
+
+        Raises:
+            RunError: The store fails.
+        """
+        return _Counting(self, self.window()).totals()[0]
 
     @property
     def counted_as(self) -> str:
@@ -126,7 +135,8 @@ class _Counting:
         return self._quota.name
 
     def totals(self) -> tuple[Sums, Sums]:
-        spent, held = self._quota.store.totals(self._name, self._window)
+        with _looked_up():
+            spent, held = self._quota.store.totals(self._name, self._window)
         return spent.sums(), held.sums()
 
     def exchange(
@@ -136,14 +146,15 @@ class _Counting:
             Hold(Amounts.of(hold), Amounts.of(_known(need)))
             for need, hold in zip(needs, holds, strict=True)
         ]
-        return self._quota.store.hold(
-            self._name,
-            self._window,
-            asked,
-            caps=None if force else self._caps,
-            instead=instead,
-            seconds=self._quota.lease_seconds,
-        )
+        with _looked_up():
+            return self._quota.store.hold(
+                self._name,
+                self._window,
+                asked,
+                caps=None if force else self._caps,
+                instead=instead,
+                seconds=self._quota.lease_seconds,
+            )
 
     def settle(self, ticket: object, spent: Sums) -> None:
         self._told(ticket, Amounts.of(spent))
@@ -164,6 +175,31 @@ class _Counting:
             self._quota.store.settle(self._name, self._window, ticket, spent)
         except Exception:  # noqa: BLE001 - of whatever store
             tell_once(_UNTOLD)
+
+
+@contextmanager
+def _looked_up() -> Generator[None]:
+    """One error for the failures of all stores; the text of another's may be anything."""
+    try:
+        yield
+    except ThinktwiceError:
+        raise
+    except Exception as error:
+        raise RunError(f"the store of quotas failed: {status_of(error)}") from error
+
+
+def _is_writable(name: str) -> bool:
+    """It has an encoding: one half of a surrogate pair has none."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _is_store(store: object) -> bool:
+    methods = ("totals", "hold", "settle", "release")
+    return not isinstance(store, type) and all(callable(getattr(store, m, None)) for m in methods)
 
 
 def _known(need: Need) -> Sums:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sqlite3
 import threading
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from thinktwice.errors import RunError, UsageError, is_number
+from thinktwice.folders import named_path
 from thinktwice.quota.store import Amounts, Caps, Hold
 
 if TYPE_CHECKING:
@@ -61,8 +63,8 @@ class SqliteStore:
     """A `QuotaStore` in a file, or in memory.
 
     Safe from any thread, and from several processes of one machine; not on a network file system.
-    A reservation takes about a tenth of a millisecond. Windows are forgotten two days after their
-    end, so that the file does not grow with the days.
+    A reservation mostly takes a tenth or two of a millisecond. Windows are forgotten two days after
+    their end, so that the file does not grow with the days.
 
     Attributes:
         path: The file; ":memory:" for none.
@@ -78,12 +80,12 @@ class SqliteStore:
                 with it. Then it fails: what is not reserved is not sent.
 
         Raises:
-            UsageError: There is a file of something else, none can be made there, or the timeout
-                is no number above 0.
+            UsageError: There is a file of something else, none can be made there, the path is
+                none, or the timeout is no finite number above 0.
         """
-        if not is_number(timeout) or timeout <= 0:
+        if not is_number(timeout) or not 0 < timeout < math.inf:
             raise UsageError("timeout", timeout, "give seconds, above 0")
-        self.path = str(path)
+        self.path = str(named_path(path))
         self.timeout = timeout
         self._lock = threading.RLock()
         self._process = 0

@@ -77,8 +77,9 @@ class QuotaStore(Protocol):
     open; two days after its end it may forget a window. A ticket is whatever it finds a hold by.
 
     In Redis these are a hash for the sum and a hash or sorted set for the holds, and each method a
-    script. What a method raises refuses the call that is about to be made, and is told once where
-    the call has been made already. `check_quota_store` tries one out.
+    script. What a method raises refuses the call that is about to be made, with a `RunError` that
+    names its type alone, unless it is one of ours; and it is told once where the call has been
+    made already. `check_quota_store` tries one out.
     """
 
     def totals(self, name: str, window: int) -> tuple[Amounts, Amounts]:

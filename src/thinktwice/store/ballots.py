@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
@@ -28,7 +29,7 @@ class Draw(NamedTuple):
         answer: Ordinal of its answer, -1 abstained or failed.
         seconds: From its launch to its arrival, or to its verdict if it got one; without the time
             that it waited for limiters.
-        cost: USD, that of its verdict included.
+        cost: USD, that of its verdict included; None if a call of the request has no price.
         weight: Of its vote; None where nothing is known of it.
         length: Characters of its text, if it has one.
         score: That of its verdict.
@@ -37,11 +38,17 @@ class Draw(NamedTuple):
 
     answer: int
     seconds: float = 0.0
-    cost: float = 0.0
+    cost: float | None = 0.0
     weight: float | None = None
     length: int | None = None
     score: float | None = None
     passed: bool = False
+
+
+def cost_of(draws: Sequence[Draw]) -> float | None:
+    """USD of samples; None if that of one is not known."""
+    known = [draw.cost for draw in draws if draw.cost is not None]
+    return math.fsum(known) if len(known) == len(draws) else None
 
 
 @dataclass(frozen=True)
@@ -65,6 +72,11 @@ class Ballot:
         """Its samples were judged."""
         return self.selection != VOTES
 
+    @property
+    def cost(self) -> float | None:
+        """USD, of all samples; None if that of one is not known."""
+        return cost_of(self.draws)
+
 
 @dataclass(frozen=True)
 class Ballots:
@@ -74,15 +86,18 @@ class Ballots:
         full: Requests that were drawn in full, whatever their samples answered.
         cut: How many were to be, and were cut by a budget or failed.
         censored: How many votes stopped by a rule, or could have, by the samples that were asked
-            for: what they would have gone on to say is not known, or known of the hard ones alone.
-        judged: How many best-of-N runs likewise, which never explore.
+            for, 0 where that is not known: what they would have gone on to say is not known, or
+            known of the hard ones alone. They could have been chosen to explore, so that those that
+            were stand for them.
+        never_explore: How many votes and best-of-N runs likewise that had no chance to be chosen,
+            so that nothing stands for them.
         others: How many requests of what is not replayed, by name of the strategy.
     """
 
     full: Sequence[Ballot]
     cut: int
     censored: Mapping[int, int]
-    judged: int
+    never_explore: int
     others: Mapping[str, int]
 
 
@@ -106,19 +121,19 @@ def read_ballots(
         asked = {"start": start, "strategy": strategy}
         censored: dict[int, int] = {}
         others: dict[str, int] = {}
-        cut = judged = 0
+        cut = never = 0
         known = _Known(db)
-        for name, requested, exhaustive, scored, count in db.execute(known.counts, asked):
+        for name, requested, exhaustive, chance, count in db.execute(known.counts, asked):
             if exhaustive is None:
                 others[name] = others.get(name, 0) + count
             elif exhaustive:
                 cut += count
-            elif scored:
-                judged += count
-            else:
+            elif chance:
                 censored[requested] = censored.get(requested, 0) + count
+            else:
+                never += count
         full = list(_ballots(db.execute(known.samples, asked)))
-    return Ballots(full, cut, censored, judged, others)
+    return Ballots(full, cut, censored, never, others)
 
 
 def _check_strategy(db: sqlite3.Connection, strategy: str) -> None:
@@ -162,7 +177,7 @@ class _Known:
         """By name, number of samples asked for, and why it is not replayed."""
         return f"""
             SELECT n.text, coalesce(r.requested, 0), r.exhaustive,
-              {self._selection} != '{VOTES}' AS scored, count(*)
+              {self._column("r.explored")} IS NOT NULL AS chance, count(*)
             FROM requests r JOIN names n ON n.id = r.strategy
             WHERE {_ASKED} AND coalesce(NOT ({_WHOLE}), 1)
             GROUP BY 1, 2, 3, 4
@@ -174,7 +189,8 @@ class _Known:
         column = self._column
         return f"""
             SELECT r.id, {self._selection}, coalesce({column("r.explored")}, 0), r.took,
-              k.text, s.position, s.answer, s.took - coalesce({column("s.queued")}, 0), s.cost,
+              k.text, s.position, s.answer, s.took - coalesce({column("s.queued")}, 0),
+              CASE WHEN r.unpriced > 0 THEN NULL ELSE coalesce(s.cost, 0) END,
               {column("s.weight")}, {column("s.length")}, s.score,
               s.status = (SELECT id FROM names WHERE text = 'pass')
             FROM requests r CROSS JOIN spans s ON s.request = r.id JOIN names k ON k.id = s.kind
@@ -208,7 +224,7 @@ def _draw(rows: Sequence[_Row]) -> Draw | None:
     return Draw(
         answer=sample[6],
         seconds=sum(max(0, row[7]) for row in rows) / 1e6,
-        cost=sum(row[8] or 0 for row in rows) / TRILLION,
+        cost=None if sample[8] is None else sum(row[8] or 0 for row in rows) / TRILLION,
         weight=sample[9],
         length=sample[10],
         score=None if judged is None else judged[11],

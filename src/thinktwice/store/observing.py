@@ -6,9 +6,8 @@ import atexit
 import os
 import threading
 from contextlib import suppress
-from pathlib import Path
-from typing import TYPE_CHECKING, Final
-from weakref import WeakSet
+from inspect import signature
+from typing import TYPE_CHECKING, Final, cast
 
 from opentelemetry import trace
 
@@ -16,13 +15,14 @@ from thinktwice import exploring, telemetry
 from thinktwice.errors import UsageError, is_number
 from thinktwice.remarks import tell_once
 from thinktwice.store import schema
-from thinktwice.store.place import default_path
+from thinktwice.store.place import default_path, expanded
 from thinktwice.store.writer import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
-    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 
     from thinktwice.store.processor import Processor
 
@@ -47,7 +47,6 @@ class Observer:
         self.settings = settings
         self._writer = writer
         self._processor = processor
-        self._attached = WeakSet[trace.TracerProvider]()
         self._own: TracerProvider | None = None
         self._lock = threading.Lock()
 
@@ -72,7 +71,9 @@ class Observer:
             if _observer is self:
                 _observer = None
                 telemetry.providers_by(None)
+                telemetry.spare_by(None)
                 exploring.explore(0)
+                self._processor.write_by(None)
         atexit.unregister(self._writer.finish)
         self._writer.close()
 
@@ -87,32 +88,40 @@ class Observer:
             return current
         return self._own or self._made()
 
+    def tracer(self) -> trace.Tracer:
+        """Starts a span for the file alone, where the application's tracing raises."""
+        return self._made().get_tracer("thinktwice")
+
+    def ended(self, span: trace.Span) -> None:
+        """Take a span in that the application's tracing raised at."""
+        self._processor.on_end(cast("ReadableSpan", span))
+
     def _made(self) -> TracerProvider:
         """A provider for the file alone; what the environment says is for the application's."""
+        from opentelemetry.sdk.resources import Resource
         from opentelemetry.sdk.trace import SpanLimits, TracerProvider
         from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
         with self._lock:
             if self._own is None:
-                limits = SpanLimits(max_span_attributes=SpanLimits.UNSET)
-                self._own = TracerProvider(ALWAYS_ON, shutdown_on_exit=False, span_limits=limits)
+                unbounded = dict.fromkeys(signature(SpanLimits).parameters, SpanLimits.UNSET)
+                self._own = TracerProvider(
+                    ALWAYS_ON,
+                    Resource.get_empty(),
+                    shutdown_on_exit=False,
+                    span_limits=SpanLimits(**unbounded),
+                )
                 self._own.add_span_processor(self._processor)
             return self._own
 
     def _attach(self, provider: trace.TracerProvider) -> None:
-        if provider in self._attached:  # without the lock, which a fork might find taken
+        if self._processor.watches(provider):
             return
-        with self._lock:
-            if provider in self._attached:
-                return
-            self._attached.add(provider)
-        add = getattr(provider, "add_span_processor", None)
-        if add is None:
+        if telemetry.add_processor(provider, self._processor):
+            _tell_of_sampling(provider)
+        else:
             kind = type(provider).__module__.partition(".")[0]
             tell_once(f"the tracer provider of {kind} takes no span processor: nothing is stored")
-        else:
-            add(self._processor)
-            _tell_of_sampling(provider)
 
 
 def _tell_of_sampling(provider: trace.TracerProvider) -> None:
@@ -153,11 +162,11 @@ def observe(
         What to flush or to close; the same one if this path is observed already.
 
     Raises:
-        UsageError: The file is not ours, another one is observed already, or this one with other
-            settings, or the SDK is missing.
+        UsageError: The path is none, the file is not ours, another one is observed already, or this
+            one with other settings, or the SDK is missing or does not take a variable.
     """
     global _observer  # noqa: PLW0603 - a process has one
-    place = Path(path).expanduser() if path is not None else default_path()
+    place = default_path() if path is None else expanded(path)
     place = place.resolve()  # the application may change its folder
     if not _is_size(max_bytes):
         raise UsageError("max_bytes", max_bytes, "give a number of bytes, at least 1048576")
@@ -175,6 +184,7 @@ def observe(
             schema.check(place)
         _observer = _made(place, settings, max_bytes)
         telemetry.providers_by(_observer.provider)
+        telemetry.spare_by(_observer)
         exploring.explore(explore)
         if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
             tell_once("OTEL_SDK_DISABLED is set, so that no costs are stored")
@@ -193,13 +203,16 @@ def _agree(before: Mapping[str, float], now: Mapping[str, float]) -> None:
 
 def _made(path: Path, settings: Mapping[str, float], max_bytes: int) -> Observer:
     try:
-        from thinktwice.store.processor import Processor
+        from thinktwice.store.processor import PROCESSOR
     except ImportError:
         remedy = "it needs the OpenTelemetry SDK: pip install 'thinktwice[otel]'"
         raise UsageError("observe", str(path), remedy) from None
+    except ValueError as error:  # the SDK reads some variables as it is imported
+        raise UsageError("environment", str(error), "mend or unset that variable") from None
     writer = Writer(path, max_bytes)
     atexit.register(writer.finish)
-    return Observer(path, writer, Processor(writer), settings)
+    PROCESSOR.write_by(writer)
+    return Observer(path, writer, PROCESSOR, settings)
 
 
 def _is_size(value: object) -> bool:

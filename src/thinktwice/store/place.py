@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from thinktwice.folders import state_folder
+from thinktwice.errors import UsageError
+from thinktwice.folders import named_path, state_folder
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 VARIABLE: Final = "THINKTWICE_STORE"
 
@@ -16,7 +19,26 @@ def default_path() -> Path:
 
     That is `$XDG_STATE_HOME/thinktwice` (by default `~/.local/state/thinktwice`), on macOS
     `~/Library/Application Support/thinktwice`, on Windows `%LOCALAPPDATA%\thinktwice`.
+
+    Raises:
+        UsageError: The variable names the home of nobody.
     """
     if named := os.environ.get(VARIABLE):
-        return Path(named).expanduser()
+        return expanded(named, VARIABLE)
     return state_folder() / "spans.db"
+
+
+def expanded(path: str | Path, parameter: str = "path") -> Path:
+    """A path with the home that its ~ stands for.
+
+    Args:
+        path: As given.
+        parameter: What errors call it.
+
+    Raises:
+        UsageError: It is no path, or there is no such home.
+    """
+    try:
+        return named_path(path).expanduser()
+    except RuntimeError:
+        raise UsageError(parameter, str(path), "there is no such home: write it out") from None

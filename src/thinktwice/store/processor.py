@@ -1,9 +1,11 @@
-"""What an OpenTelemetry provider tells of its spans."""
+"""What OpenTelemetry providers tell of their spans."""
 
 from __future__ import annotations
 
+import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
+from weakref import ref
 
 from opentelemetry.sdk.trace import SpanProcessor
 
@@ -13,6 +15,7 @@ from thinktwice.store.tree import Node
 if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.sdk.trace import ReadableSpan, Span
+    from opentelemetry.trace import TracerProvider
 
     from thinktwice.store.writer import Writer
 
@@ -23,39 +26,96 @@ class Processor(SpanProcessor):
     """Takes spans of ours, and model calls below them, whoever writes those; all else goes by.
 
     It also takes spans that the provider's sampler keeps from the exporters, where it records them.
+    A provider never lets a processor go: so a process has one, which observers take over.
     """
 
-    def __init__(self, writer: Writer) -> None:
-        """Write by a writer, which lives longer than the provider."""
-        self._writer = writer
+    def __init__(self) -> None:
+        """Write nothing yet."""
+        self._writer: Writer | None = None
+        self._providers: list[ref[TracerProvider]] = []
+        self._lock = threading.Lock()
+        self._clear()
+
+    def _clear(self) -> None:
         self._open: dict[int, Node] = {}
+        self._ended: dict[int, Node] = {}
+
+    def write_by(self, writer: Writer | None) -> None:
+        """Write by a writer from now on; None to let all go by."""
+        self._clear()
+        self._writer = writer
+
+    def watches(self, provider: TracerProvider) -> bool:
+        """Whether it is a provider's already; if not, it is to be made so now."""
+        # Not by hash: some providers have none. And without the lock, which a fork may find taken.
+        if any(each() is provider for each in self._providers):
+            return True
+        with self._lock:
+            if any(each() is provider for each in self._providers):
+                return True
+            known = [each for each in self._providers if each() is not None]
+            self._providers = [*known, ref(provider)]
+            return False
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Note what is around a span."""
         del parent_context  # the span knows its parent
-        if self._writer.closed:  # a provider never lets a processor go
+        if self._writer is None:
             return
-        around = self._open.get(span.parent.span_id) if span.parent else None
+        around = self._around(span)
         if is_ours(span):
             around = Node(span, around)
         if around is None or span.context is None:
             return
         self._open[span.context.span_id] = around
-        if len(self._open) > _MOST_OPEN:
-            with suppress(LookupError, RuntimeError, StopIteration):  # another thread did the same
-                self._open.pop(next(iter(self._open)))
+        _bound(self._open)
+
+    def _around(self, span: Span) -> Node | None:
+        """The span of ours around one, or the next one above that which has not ended."""
+        if span.parent is None:
+            return None
+        node = self._open.get(span.parent.span_id) or self._ended.get(span.parent.span_id)
+        while node is not None and node.number not in self._open:
+            node = node.parent
+        return node
 
     def on_end(self, span: ReadableSpan) -> None:
         """Take it in, if it is for us."""
         node = self._open.pop(span.context.span_id, None) if span.context else None
-        if node is not None and (is_ours(span) or is_model_call(span)):
+        if node is None or self._writer is None:
+            return
+        ours = is_ours(span)
+        if ours:
+            self._passed(node)
+        if ours or is_model_call(span):
             self._writer.put(span, node)
+
+    def _passed(self, node: Node) -> None:
+        """What begins below a span that has ended belongs to its request until that ends, too."""
+        root, above = node.root, node.parent
+        if above is not None:
+            self._ended[node.number] = above
+            root.passed.append(node.number)
+            _bound(self._ended)
+            return
+        for number in root.passed:
+            self._ended.pop(number, None)
+        root.passed.clear()
 
     def shutdown(self) -> None:
         """Write what waits; spans of other providers may still come."""
-        self._writer.flush()
+        self.force_flush()
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         """Write what waits."""
         del timeout_millis  # the file waits five seconds for other processes
-        return self._writer.flush()
+        return self._writer is None or self._writer.flush()
+
+
+PROCESSOR: Final = Processor()
+
+
+def _bound(nodes: dict[int, Node]) -> None:
+    if len(nodes) > _MOST_OPEN:
+        with suppress(LookupError, RuntimeError, StopIteration):  # another thread did the same
+            nodes.pop(next(iter(nodes)))

@@ -31,7 +31,7 @@ def opened(path: Path) -> Generator[sqlite3.Connection]:
         UsageError: There is no such file, it is not ours, or it is corrupt.
     """
     try:
-        schema.check(path)
+        schema.check(path, "store")
         if not path.exists() or not path.stat().st_size:
             remedy = "nothing is stored there: call thinktwice.observe() in your application"
             raise UsageError("store", str(path), remedy)

@@ -152,6 +152,8 @@ def spend_row(seen: Seen, node: Node, before: Spend = NOTHING) -> SpendRow:
     """
     attributes = seen.attributes
     own = node.own(spend_on(seen).minus(before))
+    if not own.calls and own.cost <= node.total.calls:  # what rounding the parts has left
+        own = own._replace(cost=0)
     guessed = attributes.get(telemetry.USAGE_SOURCE) == "estimated"
     return SpendRow(
         request=node.root.id,

@@ -66,10 +66,14 @@ _ID_AT: Final = slice(68, 72)
 _VERSION_AT: Final = slice(60, 64)
 
 
-def check(path: Path) -> None:
+def check(path: Path, parameter: str = "path") -> None:
     """Refuse a file of somebody else's; one that does not exist is fine, and so is an empty one.
 
     Only the header is read, so that a file of ours with damage elsewhere passes.
+
+    Args:
+        path: The file.
+        parameter: What errors call it.
 
     Raises:
         UsageError: It is a folder, no store, or one of a newer version.
@@ -78,7 +82,7 @@ def check(path: Path) -> None:
     if not path.exists():
         return
     if path.is_dir():
-        raise UsageError("path", str(path), "this is a folder: name a file in it")
+        raise UsageError(parameter, str(path), "this is a folder: name a file in it")
     with path.open("rb") as file:
         header = file.read(100)
     if not header:
@@ -86,9 +90,10 @@ def check(path: Path) -> None:
     number = int.from_bytes(header[_ID_AT], "big")
     if not header.startswith(_HEADER) or number != APPLICATION:
         remedy = "this file is no store of thinktwice: name another, or move it away"
-        raise UsageError("path", str(path), remedy)
+        raise UsageError(parameter, str(path), remedy)
     if int.from_bytes(header[_VERSION_AT], "big") > VERSION:
-        raise UsageError("path", str(path), "a newer thinktwice wrote it: upgrade, or name another")
+        remedy = "a newer thinktwice wrote it: upgrade, or name another"
+        raise UsageError(parameter, str(path), remedy)
 
 
 def connect(path: Path, *, timeout: float) -> sqlite3.Connection:

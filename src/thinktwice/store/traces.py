@@ -102,11 +102,16 @@ def read_traces(path: Path, id_prefix: str) -> list[Trace]:
         if not found:
             raise UsageError("id", id_prefix, "no request begins so: thinktwice costs lists some")
         if len({row[2] for row in found}) > 1 and len({row[1] for row in found}) > 1:
-            some = ", ".join(row[1] for row in found[:_SHOWN])
+            some = ", ".join(_match(row[1], row[2], prefix) for row in found[:_SHOWN])
             more = ", ..." if len(found) > _SHOWN else ""
             raise UsageError("id", id_prefix, f"several begin so: {some}{more}")
         names = dict(db.execute("SELECT id, text FROM names"))
         return [_trace(db, row, names) for row in found]
+
+
+def _match(run: str, trace: str, prefix: str) -> str:
+    """Which of its ids begins so."""
+    return run if run.startswith(prefix) else f"{run} (by its trace {trace})"
 
 
 _FIND: Final = """

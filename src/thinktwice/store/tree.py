@@ -55,11 +55,22 @@ class Node:
         root: That outermost one.
         nests: Of the outermost: a run is inside it.
         samples: Of the outermost: arrival and cost of its own draws, for what was wasted.
+        passed: Of the outermost: numbers of the spans of ours below that have ended.
         total: What it spent, once it has ended: what stands on it, or what is below it if no sum
             stands on it.
     """
 
-    __slots__ = ("_below", "_ended", "nests", "parent", "root", "samples", "span", "total")
+    __slots__ = (
+        "_below",
+        "_ended",
+        "nests",
+        "parent",
+        "passed",
+        "root",
+        "samples",
+        "span",
+        "total",
+    )
 
     def __init__(self, span: ReadableSpan, parent: Node | None) -> None:
         """Open it.
@@ -73,13 +84,19 @@ class Node:
         self.root: Node = self if parent is None else parent.root
         self.nests = False
         self.samples: list[tuple[int | None, int]] = []
+        self.passed: list[int] = []
         self.total = NOTHING
         self._below = NOTHING
         self._ended = False
 
     @property
+    def number(self) -> int:
+        """Id of the span, as OpenTelemetry has it."""
+        return self.span.context.span_id if self.span.context else 0
+
+    @property
     def id(self) -> int:
-        """Of the span."""
+        """Id of the span, as SQLite keeps it."""
         return span_id(self.span)
 
     def own(self, total: Spend) -> Spend:

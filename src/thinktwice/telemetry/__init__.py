@@ -68,6 +68,9 @@ from thinktwice.telemetry.describing import (
 from thinktwice.telemetry.flushing import (
     flush,
 )
+from thinktwice.telemetry.harmless import (
+    spare_by,
+)
 from thinktwice.telemetry.lasting import (
     Lasting,
 )
@@ -76,6 +79,7 @@ from thinktwice.telemetry.leaves import (
     Leaf,
 )
 from thinktwice.telemetry.providers import (
+    add_processor,
     is_sdk,
     providers_by,
 )
@@ -130,6 +134,7 @@ __all__ = [
     "Lasting",
     "Leaf",
     "Recorder",
+    "add_processor",
     "configure",
     "describe_drawing",
     "describe_recalled",
@@ -142,6 +147,7 @@ __all__ = [
     "flush",
     "is_sdk",
     "providers_by",
+    "spare_by",
     "strategy_attributes",
     "total_attributes",
     "usage_attributes",

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Collection
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 from uuid import uuid4
 
 from opentelemetry import metrics, trace
 
 from thinktwice.errors import TypeOf, UsageError
 from thinktwice.remarks import tell_once
-from thinktwice.telemetry.dialects import named_dialects, say_dialects
+from thinktwice.telemetry.dialects import chosen_dialects, named_dialects, say_dialects
 from thinktwice.telemetry.environment import SIGNALS, Signal, Target, targets
 from thinktwice.telemetry.flushing import flush_at_exit
 from thinktwice.telemetry.harmless import attempted
+from thinktwice.telemetry.recording import llm_spans
 from thinktwice.telemetry.troubles import watch
+from thinktwice.telemetry.variables import check_variables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -63,7 +66,8 @@ def configure(
     """
     global _configured  # noqa: PLW0603 - a process has one of each provider
     _check(service_name, signals, dialects)
-    chosen = None if dialects is None else named_dialects(dialects)
+    chosen = chosen_dialects() if dialects is None else named_dialects(dialects)
+    llm_spans()
     found = targets(SIGNALS if signals is None else signals, endpoint, headers)
     asked: dict[str, object] = {
         "endpoint": endpoint,
@@ -74,6 +78,7 @@ def configure(
     with _lock:
         if _configured is None:
             free = [each for each in found if _is_free(each.signal, named=signals is not None)]
+            check_variables([each.signal for each in free])
             _set_up(free, service_name)
             _configured = asked
             if len(free) < len(found) and any(asked.values()):
@@ -82,20 +87,33 @@ def configure(
             if _configured[name] != value:
                 remedy = "it was configured with another one before: that stays in this process"
                 raise UsageError(name, TypeOf(value), remedy)
-    if chosen is not None:
+    if dialects is not None:
         say_dialects(chosen)
 
 
-def _check(
-    service_name: object, signals: Sequence[str] | None, dialects: Sequence[str] | None
-) -> None:
-    if not isinstance(service_name, str | None):
-        raise UsageError("service_name", service_name, "give a name such as 'shop'")
+def _check(service_name: object, signals: object, dialects: object) -> None:
+    if service_name is not None and not _is_name(service_name):
+        raise UsageError(
+            "service_name", service_name, "give a name such as 'shop', or leave it out"
+        )
     for name, words in (("signals", signals), ("dialects", dialects)):
         if isinstance(words, str):
             raise UsageError(name, words, f"give a list: {name}=[{words!r}]")
-    if unknown := [each for each in signals or () if each not in SIGNALS]:
+        if not isinstance(words, Collection | None):
+            raise UsageError(name, words, f"give a list of words, or leave {name}= out")
+    asked = None if signals is None else list(cast("Collection[object]", signals))
+    if asked == []:
+        raise UsageError("signals", asked, f"give some of {', '.join(SIGNALS)}, or leave it out")
+    if unknown := [each for each in asked or () if each not in SIGNALS]:
         raise UsageError("signals", unknown[0], f"give some of {', '.join(SIGNALS)}")
+
+
+def _is_name(name: object) -> bool:
+    """Whether it says something, and can be sent."""
+    try:
+        return isinstance(name, str) and bool(name.strip() and name.encode())
+    except UnicodeEncodeError:  # half of a sign
+        return False
 
 
 def _is_free(signal: Signal, *, named: bool) -> bool:

@@ -20,16 +20,15 @@ class Current:
     """Makes a span the current one for a block, without ending it.
 
     A class, since the generators of `use_span` take longer than all that they do.
+
+    Attributes:
+        context: Where it is current.
     """
 
     __slots__ = ("_on", "_token", "context")
 
     def __init__(self, on: Span) -> None:
-        """Of a span that has been started.
-
-        Attributes:
-            context: Where it is current.
-        """
+        """Of a span that has been started."""
         self._on = on
         self.context = trace.set_span_in_context(on)
 

@@ -177,13 +177,13 @@ def describe_run(
 
 @harmless
 def describe_drawing(
-    on: Span, *, exhaustive: bool | None, explored: bool, selection: str | None
+    on: Span, *, exhaustive: bool | None, explored: bool | None, selection: str | None
 ) -> None:
     """Write whether the samples of a run can be replayed under another rule, and how."""
     if exhaustive is not None:
         on.set_attribute(EXHAUSTIVE, exhaustive)
-    if explored:
-        on.set_attribute(EXPLORED, True)  # noqa: FBT003 - an attribute
+    if explored is not None:
+        on.set_attribute(EXPLORED, explored)
     if selection is not None:
         on.set_attribute(SELECTION, selection)
 

@@ -99,7 +99,7 @@ def named_dialects(names: Sequence[str], parameter: str = "dialects") -> tuple[D
     Raises:
         UsageError: There is no such dialect.
     """
-    if unknown := [name for name in names if name not in _DIALECTS]:
+    if unknown := [name for name in names if name not in list(_DIALECTS)]:
         raise UsageError(parameter, unknown[0], f"give some of {', '.join(_DIALECTS)}")
     return tuple(_DIALECTS[name] for name in dict.fromkeys(names))
 

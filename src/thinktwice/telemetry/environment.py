@@ -77,21 +77,26 @@ def _is_sent(signal: Signal) -> bool:
         return False
     if word not in _EXPORTERS:
         raise UsageError(name, word, "give otlp or none, or set that exporter up by the SDK")
-    name, protocol = _said(signal, "PROTOCOL")
+    name, protocol = variable(signal, "PROTOCOL")
     if protocol not in ("", _PROTOCOL):
         raise UsageError(name, protocol, f"only {_PROTOCOL} is spoken here: port 4318, mostly")
     return True
 
 
-def _said(signal: Signal, what: str) -> tuple[str, str]:
-    """The variable of a signal, or else the one of all: its name and its value, empty if none."""
+def variable(signal: Signal, what: str) -> tuple[str, str]:
+    """The variable of a signal, or else the one of all: its name and its value, empty if none.
+
+    Args:
+        signal: Which.
+        what: Its last word, such as "ENDPOINT".
+    """
     own, common = f"{_OTLP}{signal.upper()}_{what}", f"{_OTLP}{what}"
     name = own if os.environ.get(own, "").strip() else common
     return name, os.environ.get(name, "").strip()
 
 
 def _url(signal: Signal, endpoint: str | None) -> str:
-    name, said = _said(signal, "ENDPOINT")
+    name, said = variable(signal, "ENDPOINT")
     whole = name != f"{_OTLP}ENDPOINT"
     if endpoint is None and said:
         _checked(name, said, whole=whole)
@@ -119,7 +124,7 @@ def _checked(name: str, url: object, *, whole: bool) -> None:
 def _said_headers(signal: Signal) -> Mapping[str, str]:
     from opentelemetry.util.re import parse_env_headers
 
-    name, said = _said(signal, "HEADERS")
+    name, said = variable(signal, "HEADERS")
     found: dict[str, str] = {}
     for each in filter(None, map(str.strip, said.split(","))):
         with muted("opentelemetry.util.re"):  # it would log what it cannot read: a key

@@ -6,7 +6,7 @@ import traceback
 from contextlib import suppress
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, Protocol, TypeVar
 
 from opentelemetry import trace
 from opentelemetry.trace import SpanKind
@@ -68,7 +68,9 @@ class Guarded:
         attributes: Attributes | None = None,
         links: Sequence[Link] | None = None,
     ) -> Span:
-        """Start a span; one that could not be stands for the span around it, and records nothing.
+        """Start a span; one that could not be is for the store of costs alone.
+
+        Where there is none, it stands for the span around it, and records nothing.
 
         Args:
             name: Of the span.
@@ -81,13 +83,44 @@ class Guarded:
             return self._tracer.start_span(name, context, kind, attributes, links)
         except Exception as error:  # noqa: BLE001 - as above
             tell_of_fault(error)
-            return trace.NonRecordingSpan(trace.get_current_span(context).get_span_context())
+        if _spare is not None:
+            return _spare.tracer().start_span(name, context, kind, attributes, links)
+        return trace.NonRecordingSpan(trace.get_current_span(context).get_span_context())
 
 
-@harmless
 def end(span: Span) -> None:
     """End a span, whatever a processor raises."""
-    span.end()
+    try:
+        span.end()
+    except Exception as error:  # noqa: BLE001 - as above
+        tell_of_fault(error)
+        if _spare is not None:
+            _spare.ended(span)
+
+
+class Spare(Protocol):
+    """Takes the spans that the application's tracing raises at."""
+
+    def tracer(self) -> Tracer:
+        """Starts those that could not be started."""
+        ...
+
+    def ended(self, span: Span, /) -> None:
+        """Told of one whose end raised: not all processors have heard of it."""
+        ...
+
+
+_spare: Spare | None = None
+
+
+def spare_by(spare: Spare | None) -> None:
+    """Have somebody take the spans of runs that the application's tracing raises at.
+
+    Args:
+        spare: Takes them; None for nobody.
+    """
+    global _spare  # noqa: PLW0603 - OpenTelemetry has one provider a process, and so has this
+    _spare = spare
 
 
 def tell_of_fault(error: Exception) -> None:

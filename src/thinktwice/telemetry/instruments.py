@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from decimal import Decimal
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from opentelemetry import metrics, trace
@@ -15,6 +16,7 @@ from thinktwice.telemetry.attributes import (
     MODEL,
     ROLE,
     SCHEMA_URL,
+    STATUS,
     STRATEGY,
     TOKEN_TYPE,
     USAGE_SOURCE,
@@ -33,8 +35,18 @@ if TYPE_CHECKING:
     from thinktwice.telemetry.describing import Attributes
 
 
+class Series:
+    """The attributes of one kind of count; equal to itself alone, which is looked up quickly."""
+
+    __slots__ = ("attributes",)
+
+    def __init__(self, attributes: Attributes) -> None:
+        """Of these attributes."""
+        self.attributes = attributes
+
+
 Amount: TypeAlias = int | Decimal
-Count: TypeAlias = "tuple[Counter, Amount, Attributes]"
+Count: TypeAlias = "tuple[Counter, Amount, Series]"
 
 _NOWHERE: Final = trace.set_span_in_context(trace.INVALID_SPAN, Context())
 _SECONDS: Final = (0.1, 0.5, 1, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200)
@@ -78,18 +90,42 @@ class Instruments:
 
     def counted(self, strategy: str, entry: Entry) -> Iterable[Count]:
         """What one call, made for a strategy, adds to which counters."""
-        attributes: dict[str, AttributeValue] = {STRATEGY: strategy, ROLE: entry.role}
-        if entry.model:
-            attributes[MODEL] = entry.model
+        usage = entry.usage
+        unpriced, priced, read, written = _of_call(strategy, entry.role, entry.model, usage.source)
         if entry.cost is None:
-            yield self.unpriced, 1, dict(attributes)
-        attributes[USAGE_SOURCE] = entry.usage.source
-        if entry.cost is not None:
-            yield self.cost, entry.cost, {**attributes, CURRENCY: "USD"}
-        if entry.usage.input_tokens:
-            yield self.tokens, entry.usage.input_tokens, {**attributes, TOKEN_TYPE: "input"}
-        if entry.usage.output_tokens:
-            yield self.tokens, entry.usage.output_tokens, {**attributes, TOKEN_TYPE: "output"}
+            yield self.unpriced, 1, unpriced
+        else:
+            yield self.cost, entry.cost, priced
+        if usage.input_tokens:
+            yield self.tokens, usage.input_tokens, read
+        if usage.output_tokens:
+            yield self.tokens, usage.output_tokens, written
+
+    def drawn(self, strategy: str, status: str) -> Count:
+        """What a draw adds, by how it ended."""
+        return self.samples, 1, _of_sample(strategy, status)
+
+
+@lru_cache(maxsize=256)
+def _of_call(
+    strategy: str, role: str, model: str | None, source: str
+) -> tuple[Series, Series, Series, Series]:
+    """Without a price and with one, tokens read and written."""
+    base: dict[str, AttributeValue] = {STRATEGY: strategy, ROLE: role}
+    if model:
+        base[MODEL] = model
+    attributes = {**base, USAGE_SOURCE: source}
+    return (
+        Series(base),
+        Series({**attributes, CURRENCY: "USD"}),
+        Series({**attributes, TOKEN_TYPE: "input"}),
+        Series({**attributes, TOKEN_TYPE: "output"}),
+    )
+
+
+@lru_cache(maxsize=256)
+def _of_sample(strategy: str, status: str) -> Series:
+    return Series({STRATEGY: strategy, STATUS: status})
 
 
 class Counts:
@@ -107,42 +143,40 @@ class Counts:
         """
         self._together = together
         self._lock = threading.Lock()
-        self._sums: dict[tuple[object, ...], Count] = {}
+        self._sums: dict[tuple[Counter, Series], Amount] = {}
 
-    def add(
-        self, counter: Counter, amount: Amount, attributes: Attributes, on: Context | None
-    ) -> None:
+    def add(self, counter: Counter, amount: Amount, series: Series, on: Context | None) -> None:
         """Count something.
 
         Args:
             counter: Where.
             amount: How much.
-            attributes: Of what kind.
+            series: Of what kind.
             on: Where its span is current, so that the exemplar leads there; None for what is
                 current now.
         """
-        key = (counter, *attributes.items())
+        key = counter, series
         with self._lock:
             known = self._sums.get(key)
             if known is not None:
-                self._sums[key] = counter, known[1] + amount, attributes
+                self._sums[key] = known + amount
                 return
             if self._together:
-                self._sums[key] = counter, amount - amount, attributes
-        _count(counter, amount, attributes, on)
+                self._sums[key] = amount - amount
+        _count(counter, amount, series, on)
 
     def end(self) -> None:
         """Count the rest; it is of no one call, and so no exemplar."""
         with self._lock:
             sums, self._sums, self._together = self._sums, {}, False
-        for counter, amount, attributes in sums.values():
+        for (counter, series), amount in sums.items():
             if amount:
-                _count(counter, amount, attributes, _NOWHERE)
+                _count(counter, amount, series, _NOWHERE)
 
 
 @harmless
-def _count(counter: Counter, amount: Amount, attributes: Attributes, on: Context | None) -> None:
-    counter.add(amount if isinstance(amount, int) else float(amount), attributes, on)
+def _count(counter: Counter, amount: Amount, series: Series, on: Context | None) -> None:
+    counter.add(amount if isinstance(amount, int) else float(amount), series.attributes, on)
 
 
 @once_each

@@ -15,7 +15,7 @@ from thinktwice.telemetry.attributes import (
 )
 from thinktwice.telemetry.current import Current
 from thinktwice.telemetry.describing import fail, ledger_attributes
-from thinktwice.telemetry.harmless import harmless
+from thinktwice.telemetry.harmless import end, harmless
 from thinktwice.telemetry.leaves import NO_SPAN
 
 if TYPE_CHECKING:
@@ -75,4 +75,4 @@ class Lasting:
             on.set_attributes(ledger_attributes(ledger))
             if error is not None:
                 fail(on, error)
-        on.end()
+        end(on)

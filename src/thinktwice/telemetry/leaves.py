@@ -34,6 +34,7 @@ from thinktwice.tokens import text_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
+    from types import TracebackType
 
     from opentelemetry.context import Context
     from opentelemetry.trace import Span
@@ -90,6 +91,8 @@ class Leaf:
         self._prompt: object = None
         self._reply: object = None
         self._finish_reason: str | None = None
+        self._inside = False
+        self._around: Span | None = None
 
     def begin(self) -> None:
         """Start its span: the call is being sent, and waits for no limiter any more."""
@@ -101,7 +104,8 @@ class Leaf:
         self.begin()
         if self.span is None:
             return NO_SPAN
-        current = Current(self.span)
+        self._inside = True
+        current = _Block(self.span, self)
         self._context = current.context
         return current
 
@@ -153,13 +157,30 @@ class Leaf:
 
     @harmless
     def discard(self) -> None:
-        """It is no model call: leave no usage on it, and no span if it has none yet."""
+        """It is no model call: leave no usage on it, and no span if it has none yet.
+
+        In its block a run begins below it: then it ends with that block.
+        """
         self._start = None
-        if self.span is not None:
-            self.span.update_name("thinktwice.sampler")
-            self.span.set_attributes({KIND: "CHAIN", OPERATION: "sample"})
-            self.span.end()
-            self.span = None
+        on, self.span = self.span, None
+        if on is None:
+            return
+        on.update_name("thinktwice.sampler")
+        on.set_attributes({KIND: "CHAIN", OPERATION: "sample"})
+        if self._inside:
+            self._around = on
+        else:
+            end(on)
+
+    @harmless
+    def left(self, error: BaseException | None) -> None:
+        """Its block has ended, and so has a span that was around a run inside."""
+        self._inside = False
+        on, self._around = self._around, None
+        if on is not None:
+            if error is not None:
+                fail(on, error)
+            end(on)
 
     def end(self, entry: Entry, *, error: BaseException | None = None) -> None:
         """Write usage and cost of the call, and close the span."""
@@ -188,6 +209,27 @@ class Leaf:
             reply = None if self._reply is None else text_of(self._reply)
             content = exchange(self._prompt, reply, self._finish_reason)
             self._manner.capture.write(on, content, self._manner.events)
+
+
+class _Block(Current):
+    """In which a call is under way."""
+
+    __slots__ = ("_leaf",)
+
+    def __init__(self, on: Span, leaf: Leaf) -> None:
+        """Of a leaf that has begun."""
+        super().__init__(on)
+        self._leaf = leaf
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Leave it."""
+        super().__exit__(kind, error, traceback)
+        self._leaf.left(error)
 
 
 NO_LEAF: Final = Leaf(None)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from functools import partial, wraps
 from importlib.metadata import PackageNotFoundError, version
+from inspect import signature
 from typing import TYPE_CHECKING, Final, TypeVar
+from weakref import ref
 
 from opentelemetry import metrics, trace
 
@@ -82,4 +84,35 @@ def is_sdk(provider: object) -> bool:
 def tracer_of(provider: trace.TracerProvider) -> Guarded:
     """Ours of a provider, made once."""
     named = partial(trace.get_tracer, "thinktwice", VERSION, provider, SCHEMA_URL)
+    attempted(partial(_watch, provider), None)
     return Guarded(attempted(named, trace.NoOpTracer()))
+
+
+def add_processor(provider: object, processor: object) -> bool:
+    """Add a span processor to those of a provider; False if it takes none.
+
+    Args:
+        provider: The application's.
+        processor: Gets its spans besides.
+    """
+    add = getattr(provider, "add_span_processor", None)
+    if add is None:
+        return False
+    # Phoenix's provider drops its exporter for the first processor that is added, unless told so.
+    kept = "replace_default_processor"
+    add(processor, **({kept: False} if kept in signature(add).parameters else {}))
+    return True
+
+
+def _watch(provider: trace.TracerProvider) -> None:
+    """Hear of its shutdown, if it tells of that; once, since it never lets a processor go."""
+    known = any(each() is provider for each in _watched)
+    if known or not hasattr(provider, "add_span_processor"):
+        return
+    from thinktwice.telemetry.shutdowns import ShutdownWatch
+
+    _watched[:] = [*(each for each in _watched if each() is not None), ref(provider)]
+    add_processor(provider, ShutdownWatch())
+
+
+_watched: Final[list[ref[trace.TracerProvider]]] = []

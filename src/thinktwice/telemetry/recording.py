@@ -24,8 +24,6 @@ from thinktwice.telemetry.attributes import (
     PROVIDER,
     REQUEST_MODEL,
     ROLE,
-    STATUS,
-    STRATEGY,
     STREAM,
     TOOL_ARGUMENTS,
     TOOL_RESULT,
@@ -65,6 +63,18 @@ _LARGEST: Final = 1 << 63  # an int that is larger cannot be sent
 _LLM_SPANS_VARIABLE: Final = "THINKTWICE_LLM_SPANS"
 
 
+def llm_spans() -> str:
+    """Whether spans of model calls are written: the environment's "auto", "always" or "never".
+
+    Raises:
+        UsageError: It says something else.
+    """
+    word = os.environ.get(_LLM_SPANS_VARIABLE) or "auto"
+    if word not in {"auto", "always", "never"}:
+        raise UsageError(_LLM_SPANS_VARIABLE, word, "give auto, always or never")
+    return word
+
+
 class Recorder:
     """Writes the spans and metrics of one run, to the providers that are set when it begins.
 
@@ -84,7 +94,7 @@ class Recorder:
         self._manner = Manner()
         self._llm_spans = "auto"
         if self.tracer is not None:
-            self._llm_spans = os.environ.get(_LLM_SPANS_VARIABLE, "auto")
+            self._llm_spans = llm_spans()
             capture = NOTHING if self._alone else content_capture()
             self._manner = Manner(chosen_dialects(), capture, attempted(events, None))
 
@@ -160,17 +170,13 @@ class Recorder:
         """Whether to write the spans of model calls; see `leaf`."""
         if self._llm_spans == "auto":
             return self._alone or not (instrumented() if emitted is None else emitted)
-        if self._llm_spans not in {"always", "never"}:
-            remedy = "give auto, always or never"
-            raise UsageError(_LLM_SPANS_VARIABLE, self._llm_spans, remedy)
         return self._llm_spans == "always"
 
     @harmless
     def count_sample(self, strategy: str, status: str) -> None:
         """Count a draw by how it ended."""
         if self.instruments is not None:
-            attributes = {STRATEGY: strategy, STATUS: status}
-            self._counts.add(self.instruments.samples, 1, attributes, None)
+            self._counts.add(*self.instruments.drawn(strategy, status), None)
 
     @contextmanager
     def counting(self, strategy: str, ledger: Ledger) -> Generator[None]:

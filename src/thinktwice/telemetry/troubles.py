@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from math import inf
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from thinktwice.errors import ThinktwiceWarning
@@ -19,7 +21,8 @@ E = TypeVar("E")
 
 _QUEUE: Final = "opentelemetry.sdk._shared_internal"
 _TOO_LARGE: Final = "HTTP 413"
-_MOST: Final = 32  # parts of a batch: where all of them are too large, it is not for us to find out
+_MOST: Final = 32  # failures in a row: a backend that took none of these parts takes none
+_LONGEST: Final = 10.0  # seconds for the parts of a batch, while the next ones wait
 _UNSENT: Final = "something is too large, or cannot be written in OTLP"
 _ENCODER: Final = "opentelemetry.exporter.otlp.proto.common._internal"
 _heard: Final[ContextVar[set[str] | None]] = ContextVar("thinktwice_heard", default=None)
@@ -98,22 +101,32 @@ class _Watched:
         """Send."""
         if self._closed:
             return None
-        parts, sent, result = [batch], 0, None
-        while parts:
-            part, sent = parts.pop(), sent + 1
+        parts, result, lost = [batch], None, ""
+        failures, until = 0, inf
+        while parts and failures < _MOST and monotonic() < until:
+            part = parts.pop()
             result = self._tried(part, *more, **options)
-            trouble = self._connection.trouble
+            trouble = self._trouble_of(result)
             if trouble is None:
-                if getattr(result, "name", "") == "SUCCESS":
-                    continue
-                trouble = _UNSENT if self._connection.used else "no answer"
+                failures = 0
+                continue
+            failures, until = failures + 1, min(until, monotonic() + _LONGEST)
             many = len(part) if hasattr(part, "__len__") else 1  # metrics come as a whole
-            if many > 1 and sent < _MOST and trouble in (_UNSENT, _TOO_LARGE):
+            if many > 1 and trouble in (_UNSENT, _TOO_LARGE):
                 parts += [part[: many // 2], part[many // 2 :]]
             else:
-                self._connection.trouble = trouble
-                tell_of_loss(self._connection.place, trouble)
+                lost = trouble
+        if lost := lost or (_TOO_LARGE if parts else ""):
+            self._connection.trouble = lost  # whatever was sent after it
+            tell_of_loss(self._connection.place, lost)
         return result
+
+    def _trouble_of(self, result: object) -> str | None:
+        """Why what was tried last is not sent; None if it is."""
+        trouble = self._connection.trouble
+        if trouble is not None or getattr(result, "name", "") == "SUCCESS":
+            return trouble
+        return _UNSENT if self._connection.used else "no answer"
 
     def _tried(self, batch: Any, *more: Any, **options: Any) -> Any:  # noqa: ANN401 - as above
         self._connection.trouble = result = None

@@ -10,12 +10,14 @@ import sqlite3
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+import thinktwice
 from thinktwice import BestOfN, Price, UsageError, Vote, solve
 from thinktwice.cli import main, printing
 from thinktwice.cli.moments import moment
@@ -76,6 +78,13 @@ def heads(text: str) -> list[str]:
 class TestCosts:
     """The sums."""
 
+    def test_the_dearest_without_a_price(self, command, store):
+        """Unpriced is not free."""
+        run = next(each.run for each in read_costs(store).dearest if each.unpriced)
+        (line,) = (each for each in command("costs")[1].splitlines() if run in each)
+        assert "unpriced" in line
+        assert "$" not in line
+
     def test_all_of_it(self, command):
         """By strategy, model, role and day, and the dearest."""
         status, out, err = command("costs")
@@ -124,6 +133,16 @@ class TestCosts:
         assert json.loads(command("costs", "--json", "--html", str(page))[1])
         assert page.exists()
 
+    def test_a_page_on_the_standard_output(self, command):
+        """As - has it everywhere; two things at once are refused."""
+        status, out, err = command("costs", "--html", "-")
+        assert (status, err) == (0, "")
+        assert out.startswith("<!DOCTYPE html>")
+        assert out.endswith("</html>\n")
+        status, out, err = command("costs", "--html", "-", "--json")
+        assert (status, out) == (2, "")
+        assert "html='-'" in err
+
     def test_since(self, command):
         """What began before is left out."""
         assert command("costs", "--since", "2200-01-01")[1] == "no requests\n"
@@ -163,6 +182,13 @@ class TestCosts:
         assert status == 2
         assert "no store of thinktwice" in err or "cannot be read" in err
         assert path.read_bytes() == broken
+
+    @pytest.mark.parametrize("arguments", [["costs"], ["trace", "0"]])
+    def test_a_folder(self, command, tmp_path, arguments):
+        """It is the option that is named."""
+        status, _, err = command(*arguments, path=tmp_path)
+        assert status == 2
+        assert err.startswith("thinktwice: store=")
 
     def test_a_killed_process(self, command, tmp_path):
         """What was finished counts, and the request is told apart."""
@@ -231,6 +257,18 @@ class TestTrace:
         status, _, err = command("trace", "abc", path=tmp_path / "spans.db")
         assert status == 2
         assert "abc1abc1abc1abc1, abc2abc2abc2abc2" in err
+
+    def test_ambiguous_by_traces(self, command, tmp_path):
+        """Of an id that does not begin so the other one is shown."""
+        file = StoreFile(tmp_path / "spans.db", 2**20)
+        rows = [
+            RequestRow(id=1, run="ab" * 8, trace="0" * 32, strategy="V", started=1),
+            RequestRow(id=2, run="0c" * 8, trace="1" * 32, strategy="V", started=2),
+        ]
+        file.write(Batch([], [], [], rows))
+        file.close()
+        err = command("trace", "0", path=tmp_path / "spans.db")[2]
+        assert f"{'ab' * 8} (by its trace {'0' * 32}), {'0c' * 8}\n" in err
 
     def test_a_deep_tree(self, command, tmp_path, monkeypatch):
         """Its lines are drawn closer, so that each span can be told from the others."""
@@ -348,6 +386,42 @@ class TestMoments:
         """Is refused, with what to type."""
         with pytest.raises(UsageError, match="give 30m, 24h"):
             moment(text)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+@pytest.mark.parametrize("arguments", ["costs", "costs --json", "prices gpt-5", "--help"])
+def test_an_output_that_is_full(store, arguments):
+    """One line, and status 1."""
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(  # noqa: S603
+            [sys.executable, "-m", "thinktwice.cli", *arguments.split()],
+            env={**os.environ, "THINKTWICE_STORE": str(store)},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr == "thinktwice: it cannot be printed (No space left on device)\n"
+
+
+def test_version(monkeypatch, capsys):
+    """As most commands say it."""
+    monkeypatch.setattr(sys, "argv", ["thinktwice", "--version"])
+    with pytest.raises(SystemExit) as left:
+        main()
+    assert not left.value.code
+    assert capsys.readouterr().out == f"thinktwice {thinktwice.__version__}\n"
+
+
+def test_a_home_of_nobody(monkeypatch, capsys):
+    """In the variable: it is a mistake, and names it."""
+    monkeypatch.setenv("THINKTWICE_STORE", "~nobody-of-this-name/spans.db")
+    monkeypatch.setattr(sys, "argv", ["thinktwice", "costs"])
+    with pytest.raises(SystemExit) as left:
+        main()
+    assert left.value.code == 2
+    assert "THINKTWICE_STORE='~nobody" in capsys.readouterr().err
 
 
 def test_without_the_extra(tmp_path):

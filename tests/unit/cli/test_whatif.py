@@ -9,7 +9,7 @@ import pytest
 
 from thinktwice import BestOfN, Price, ToolCheck, Vote, solve
 from thinktwice.cli import main
-from thinktwice.stop import Lead
+from thinktwice.stop import AtMost, Lead
 from thinktwice.store import observe
 from thinktwice.testing import ScriptedSampler, run_virtual
 
@@ -17,10 +17,10 @@ pytestmark = pytest.mark.usefixtures("silent_remarks")
 PRICES = {"m": Price("1", "1")}
 
 
-def run(strategy, times):
+def run(strategy, times, prices=PRICES):
     sampler = ScriptedSampler(["a", "b", "a", "a"], model="m", input_tokens=900, output_tokens=99)
     for _ in range(times):
-        run_virtual(solve("q", sampler=sampler, strategy=strategy, prices=PRICES))
+        run_virtual(solve("q", sampler=sampler, strategy=strategy, prices=prices))
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +97,7 @@ def test_json(command):
     assert (full["stop"], lead["stop"]) == ("AtMost(n=8)", "Lead(k=2)")
     assert full["launched"] == full["recorded_samples"] == [8, 8, 8]
     assert full["changed"][0] == 0 < full["changed"][2]
-    assert lead["left_out"] == {"censored": 1, "other": 1, "too_short": 3}
+    assert lead["left_out"] == {"never_explore": 1, "other": 1, "too_short": 3}
     assert (lead["n"], lead["prefer"], lead["explored"]) == (8, "cost", 20)
 
 
@@ -109,7 +109,37 @@ def test_nothing_to_go_by(command, tmp_path):
     status, out, _ = command("--stop", "Lead(2)", path=tmp_path / "spans.db")
     assert status == 0
     assert out.startswith("nothing to replay: call observe(explore=0.02)")
-    assert "left out: 2 requests whose own rule could stop them early" in out
+    assert "left out: 2 requests whose own rule could stop them early, and that had no" in out
+
+
+def test_nothing_was_chosen_yet(command, tmp_path):
+    """The application explores already: it takes more votes."""
+    observer = observe(tmp_path / "spans.db", explore=1e-12)
+    run(Vote(8, stop=Lead(2)), 2)
+    observer.close()
+    _, out, _ = command("--stop", "Lead(2)", path=tmp_path / "spans.db")
+    assert out.startswith("nothing to replay yet: no vote was chosen to explore so far")
+    assert "left out: 2 requests whose own rule could stop them early, and that were not" in out
+
+
+def test_without_prices(command, tmp_path):
+    """No cost is made up, on the terminal or in JSON, and it is said of which it is none."""
+    path = tmp_path / "spans.db"
+    observer = observe(path)
+    run(Vote(8, stop=AtMost(8)), 2, prices={})
+    observer.flush()
+    _, out, _ = command("--stop", "Lead(2)", path=path)
+    assert "$" not in out
+    assert "8.00 samples, unpriced and" in out
+    assert "no cost is known, since models have no price" in out
+    _, out, _ = command("--stop", "Lead(2)", "--json", path=path)
+    (found,) = json.loads(out)
+    assert (found["cost"], found["recorded_cost"], found["unpriced"]) == (None, None, 2)
+    run(Vote(8, stop=AtMost(8)), 1)
+    observer.close()
+    _, out, _ = command("--stop", "Lead(2)", path=path)
+    assert "8.00 samples, $0.0080 and" in out
+    assert "left out of the costs alone: 2 requests that called a model without a price" in out
 
 
 @pytest.mark.parametrize(
@@ -124,6 +154,7 @@ def test_nothing_to_go_by(command, tmp_path):
         (["--stop", "GoodEnough(.9)", "--strategy", "Vote"], "it needs a verifier"),
         (["--stop", "Lead(2)", "--n", "0"], "n=0: "),
         (["--stop", "Lead(2)", "--prefer", "fast"], "prefer='fast': give 'cost'"),
+        (["--stop", "Lead(2)", "--prefer", "shortest"], "'latency' or a number in [0, 1]"),
         (["--stop", "Lead(2)", "--prefer", "2"], "prefer=2.0: give 'cost'"),
         (["--stop", "Lead(2)", "--max-concurrency", "0"], "max_concurrency=0: "),
         (["--stop", "Lead(2)", "--since", "tomorrow"], "since='tomorrow': "),

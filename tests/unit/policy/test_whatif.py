@@ -84,6 +84,35 @@ class TestOneVote:
         assert (found.cost.value, found.saved.value) == (0, 0.75)
 
 
+class TestPrices:
+    """What is unknown is not 0."""
+
+    def test_none(self):
+        """There is no cost, and what is saved is samples."""
+        unpriced = Ballot(tuple(Draw(0, cost=None) for _ in range(8)))
+        found = whatif(ballots(unpriced), Lead(2))
+        assert (found.cost, found.recorded_cost, found.unpriced) == (None, None, 1)
+        assert found.saved.value == 0.75
+
+    def test_some(self):
+        """Requests with a part that is unknown are left out of the cost, and of no other figure."""
+        partly = Ballot((Draw(0, cost=5.0), *(Draw(0, cost=None) for _ in range(7))))
+        found = whatif(ballots(partly, "aaaaaaaa", "aaaaaa"), Lead(3))
+        assert (found.replayed, found.unpriced) == (3, 1)
+        assert found.cost.value == pytest.approx(0.03)
+        assert found.recorded_cost.value == pytest.approx(0.07)
+        assert found.saved.value == pytest.approx(1 - 3 / 7)
+        assert found.recorded_samples.value == pytest.approx((8 + 8 + 6) / 3)
+
+    def test_those_that_explored_stand_for_their_like(self):
+        """Half of them are priced, and so are half of those that they stand for."""
+        priced = [ballot("abababaa", explored=True) for _ in range(10)]
+        unpriced = Ballot(tuple(Draw(0, cost=None) for _ in range(8)), explored=True)
+        known = ballots(*["aaaaaaaa"] * 20, *priced, *[unpriced] * 10, censored=20)
+        found = whatif(known, Lead(2))
+        assert found.cost.value == pytest.approx((20 * 0.02 + 20 * 0.07) / 40)
+
+
 class TestWeights:
     """Votes that weigh differently, and answers that are selected by scores."""
 
@@ -118,7 +147,8 @@ class TestWhatIsLeftOut:
         full = [ballot("aaaaaaaa"), ballot("aaaa")]
         found = whatif(Ballots(full, 2, {8: 5}, 3, {"ToolCheck": 4}), Lead(2), n=6)
         assert found.replayed == 1
-        assert found.left_out == {"censored": 8, "cut": 2, "other": 4, "too_short": 1}
+        known = {"censored": 5, "never_explore": 3, "cut": 2, "other": 4}
+        assert found.left_out == known | {"too_short": 1}
         assert found.others == ["ToolCheck"]
         found = whatif(ballots("aaaaaaaa", "aaaa"), Lead(5))
         assert (found.replayed, found.left_out) == (1, {"too_short": 1})
@@ -150,14 +180,15 @@ class TestWhatIsLeftOut:
         ("parameter", "more"),
         [
             *(("n", {"n": n}) for n in (0, -1, True)),
-            *(("prefer", {"prefer": each}) for each in ("fast", 1.5)),
+            *(("prefer", {"prefer": each}) for each in ("fast", "shortest", 1.5)),
             ("max_concurrency", {"max_concurrency": 0}),
         ],
     )
     def test_parameters_that_make_no_sense(self, parameter, more):
-        """They are named."""
-        with pytest.raises(UsageError, match=f"{parameter}="):
+        """They are named, and what is offered instead works."""
+        with pytest.raises(UsageError, match=f"{parameter}=") as refused:
             whatif(ballots("aaaa"), Lead(1), **more)
+        assert "shortest" not in refused.value.remedy
 
 
 class TestIntervals:
@@ -177,6 +208,42 @@ class TestIntervals:
         full = [*["aaaaaaaa"] * 20, *(ballot("abababaa", explored=True) for _ in range(20))]
         known = Ballots([*map(_made, full)], 0, {8: 20, 4: 1000}, 0, {})
         assert whatif(known, Lead(2), n=8).used.value == pytest.approx((20 * 2 + 40 * 7) / 60)
+
+    def test_too_few_for_the_rule(self):
+        """Left out on both sides, without n too."""
+        full = [*["aaaaaaaa"] * 20, *(ballot("abababaa", explored=True) for _ in range(20))]
+        short = [ballot("ab", explored=True) for _ in range(30)]
+        known = Ballots([*map(_made, full), *short], 0, {8: 20, 2: 1000}, 0, {})
+        assert whatif(known, Lead(3)).used.value == whatif(known, Lead(3), n=8).used.value
+        assert whatif(known, Lead(3)).left_out["too_short"] == 30
+
+    def test_votes_of_unknown_size(self):
+        """Of these so many count as of those that explored."""
+        full = [*["aaaaaaaa"] * 20, *(ballot("abababaa", explored=True) for _ in range(20))]
+        short = [ballot("ab", explored=True) for _ in range(20)]
+        known = Ballots([*map(_made, full), *short], 0, {0: 40}, 0, {})
+        assert whatif(known, Lead(2), n=8).used.value == pytest.approx((20 * 2 + 40 * 7) / 60)
+
+    def test_nothing_stands_for_what_never_explores(self):
+        """It changes no figure."""
+        full = [*["aaaaaaaa"] * 60, *(ballot("abababaa", explored=True) for _ in range(20))]
+        found = whatif(Ballots([*map(_made, full)], 0, {}, 500, {}), Lead(2))
+        assert found.used == whatif(ballots(*full), Lead(2)).used
+        assert found.left_out == {"never_explore": 500}
+
+    def test_none_beyond_what_there_can_be(self):
+        """Not below zero, nor more samples than n, nor more than all is saved."""
+        slow = Ballot(tuple(Draw(0, 500.0, 1.0) for _ in range(8)), seconds=4000.0)
+        quick = Ballot(tuple(Draw(0) for _ in range(8)))
+        found = whatif(ballots(slow, *[quick] * 24), Lead(2))
+        assert (found.seconds.low, found.recorded_seconds.low) == (0, 0)
+        assert (found.cost.low, found.recorded_cost.low) == (0, 0)
+        found = whatif(ballots(*["abcdefgh"] * 24, "aaa"), Lead(3))
+        assert (found.used.high, found.launched.high, found.recorded_samples.high) == (8, 8, 8)
+        late = Ballot(tuple(Draw(0, cost=100.0 * (at > 1)) for at in range(8)))
+        hard = Ballot(tuple(Draw(at, cost=1.0) for at in range(8)))
+        found = whatif(ballots(late, hard, *[quick] * 23), Lead(2))
+        assert 0.9 < found.saved.value < found.saved.high == 1
 
     def test_few_have_no_interval_of_means(self):
         """The share has one all the same."""

@@ -21,6 +21,7 @@ from thinktwice import (
     budget_scope,
     solve,
 )
+from thinktwice.budget import Need
 from thinktwice.quota import Quota, SqliteStore
 from thinktwice.stop import AtMost
 from thinktwice.testing import ScriptedSampler, run_virtual
@@ -238,6 +239,37 @@ class TestFaults:
 
         run_virtual(request())
 
+    def test_what_another_store_raises_is_an_error_of_the_run(self):
+        """With its type alone: the text may hold the address of a server, and its password."""
+
+        class Broken:
+            def totals(self, *_, **__):
+                raise ConnectionError("redis://:secret@host")
+
+            hold = settle = release = totals
+
+        quota = Quota("q", Budget(calls=9), store=Broken())
+
+        async def request():
+            with quota.scope():
+                await vote()
+
+        for looked_up in (lambda: run_virtual(request()), lambda: quota.spent):
+            with pytest.raises(RunError, match=r"failed: ConnectionError$") as raised:
+                looked_up()
+            assert isinstance(raised.value.__cause__, ConnectionError)
+
+    def test_what_a_reservation_raises_is_an_error_of_the_run(self, store, monkeypatch):
+        """As what looking it up does."""
+        quota = Quota("q", Budget(calls=9), store=store)
+
+        def fail(*_, **__):
+            raise ConnectionError("secret")
+
+        monkeypatch.setattr(store, "hold", fail)
+        with quota.scope() as ledger, pytest.raises(RunError, match=r"failed: ConnectionError$"):
+            ledger.reserve(Need())
+
     @pytest.mark.parametrize("error", [RunError("disk"), OSError("of another store")])
     def test_a_store_that_fails_later_loses_no_answer(self, store, monkeypatch, error):
         """The call is charged when its time is up."""
@@ -266,6 +298,10 @@ class TestMistakes:
             ({"budget": Budget(calls=1, seconds=5)}, "seconds"),
             ({"per": "week"}, "per"),
             ({"lease_seconds": 0}, "lease_seconds"),
+            ({"lease_seconds": float("nan")}, "lease_seconds"),
+            ({"name": "tenant:\ud800"}, "name"),
+            ({"store": "quotas.db"}, "store"),
+            ({"store": SqliteStore}, "store"),
         ],
     )
     def test_are_named(self, settings, named):

@@ -161,11 +161,17 @@ class TestFaults:
         assert held(store)
         other.close()
 
-    @pytest.mark.parametrize("timeout", [0, -1, "5", None])
+    @pytest.mark.parametrize("timeout", [0, -1, "5", None, float("nan"), float("inf")])
     def test_a_timeout_is_a_time(self, timeout):
         """Checked at once."""
         with pytest.raises(UsageError, match="timeout"):
             SqliteStore(timeout=timeout)
+
+    @pytest.mark.parametrize("path", ["", " ", 5, b"quotas.db", None, "a\0b"])
+    def test_a_path_is_one(self, path):
+        """SQLite takes none for a file of its own, in which nobody else counts."""
+        with pytest.raises(UsageError, match="path"):
+            SqliteStore(path)
 
     def test_a_file_that_is_damaged_is_an_error_of_the_run(self, tmp_path):
         """Not a crash, and not a guess."""

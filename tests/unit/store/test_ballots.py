@@ -23,6 +23,7 @@ from thinktwice import (
     solve,
 )
 from thinktwice.policy.replaying import replay
+from thinktwice.quota import Quota
 from thinktwice.stop import (
     AtMost,
     Certificate,
@@ -130,7 +131,7 @@ def test_what_is_not_full(observer):
     observer.flush()
     found = read_ballots(observer.path)
     assert list(found.full) == []
-    assert (found.cut, found.censored, found.judged) == (1, {4: 1}, 1)
+    assert (found.cut, found.censored, found.never_explore) == (1, {}, 2)
     assert found.others == {"BestOfN": 1, "DeepConf": 1}
 
 
@@ -161,6 +162,34 @@ def test_what_explored(observer):
     run(Vote(4, stop=AtMost(4)))
     observer.flush()
     assert sorted(each.explored for each in read_ballots(observer.path).full) == [False, True]
+
+
+def test_what_could_have_explored(observer):
+    """Those that were not chosen are told from those that had no chance."""
+    exploring.explore(1e-12)
+    run(Vote(4, stop=Lead(2)))
+    run(Vote(2, stop=Lead(1), of=Vote(2)))  # how many were asked for is known of both together
+    with Quota("test", Budget(calls=100)).scope():
+        run(Vote(4, stop=Lead(2)))
+    run(Vote(4, stop=Lead(2)), budget=Budget(calls=3))
+    exploring.explore(0)
+    run(Vote(4, stop=Lead(2)))
+    observer.flush()
+    found = read_ballots(observer.path)
+    assert (found.censored, found.never_explore, found.others) == ({4: 1, 0: 1}, 3, {})
+
+
+@pytest.mark.parametrize(("known", "cost"), [((), None), (("m",), None), (("m", "x"), 0.004)])
+def test_prices_that_are_not_known(observer, known, cost):
+    """The cost of a request is None if a part of it is unknown, never 0."""
+    replies = [Completion(value="a", usage=USAGE, model=model) for model in "mxmm"]
+    prices = {model: Price("1", "1") for model in known}
+    sampler = ScriptedSampler(replies)
+    run_virtual(solve("q", sampler=sampler, strategy=Vote(4, stop=AtMost(4)), prices=prices))
+    observer.flush()
+    (found,) = read_ballots(observer.path).full
+    assert found.cost == (cost and pytest.approx(cost))
+    assert all((draw.cost is None) is (cost is None) for draw in found.draws)
 
 
 def test_a_replay_is_what_the_rule_really_does(observer):
@@ -205,6 +234,17 @@ class TestOlderFiles:
         assert answers(found) == [0, 1, -1, 0]
         assert found.selection == "votes"
         assert {each.weight for each in found.draws} == {None}
+
+    def test_no_chance_to_explore_is_known(self, observer):
+        """A file says none of it: what its rule could stop is left out, and nothing breaks."""
+        run(Vote(4, stop=Lead(2)))
+        observer.close()
+        with closing(sqlite3.connect(observer.path)) as db:
+            db.execute("ALTER TABLE requests DROP COLUMN explored")
+            db.execute("PRAGMA user_version = 1")
+            db.commit()
+        found = read_ballots(observer.path)
+        assert (found.censored, found.never_explore) == ({}, 1)
 
     def test_they_are_written_on(self, older):
         """Nothing is lost, and what is new has its place."""

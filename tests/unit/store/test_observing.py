@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sqlite3
+import subprocess
+import sys
 import warnings
 from decimal import Decimal
 
 import pytest
 from opentelemetry import context as otel
 from opentelemetry import trace
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased, TraceIdRatioBased
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, ParentBased, TraceIdRatioBased
 
 from thinktwice import (
     BestOfN,
@@ -26,12 +29,14 @@ from thinktwice import (
     UsageError,
     Vote,
     solve,
+    solve_sync,
 )
 from thinktwice.session import Session
 from thinktwice.shadow import Shadow
 from thinktwice.stop import AtMost, Lead
 from thinktwice.store import observe
 from thinktwice.store.costs import By, read_costs
+from thinktwice.store.processor import Processor
 from thinktwice.store.traces import read_traces
 from thinktwice.testing import ScriptedSampler, run_virtual
 from thinktwice.verifiers import Judge
@@ -72,11 +77,18 @@ def run(strategy, **more):
     )
 
 
+async def votes(prompt):
+    """A function that is taken for a model."""
+    inner = solve(prompt, sampler=sampler(), strategy=Vote(6, stop=AtMost(6)), prices=PRICES)
+    return (await inner).value
+
+
 CASES = {
     "vote": lambda: run(Vote(6, stop=AtMost(6))),
     "losers": lambda: run(Vote(6, stop=Lead(2), prefer="latency")),
     "cut": lambda: run(Vote(6, stop=AtMost(6)), budget=Budget(seconds=4.5)),
     "nested": lambda: run(Vote(2, of=Vote(3, stop=AtMost(3)), stop=AtMost(2))),
+    "in a function": lambda: run(Vote(2, stop=AtMost(2)), sampler=votes),
     "judged": lambda: run(BestOfN(4, verifier=judge())),
     "judged votes": lambda: run(BestOfN(2, verifier=judge(), of=Vote(3, stop=AtMost(3)))),
     "unpriced": lambda: run(Vote(3, stop=AtMost(3)), prices={"other": Price("1", "1")}),
@@ -99,6 +111,40 @@ class TestWhatIsStored:
             assert sum(group.output for group in groups) == (total.usage.output_tokens or 0)
             assert sum(group.unpriced for group in groups) == total.unpriced
         assert found.dearest[0].cost == (total.cost or 0)
+        assert found.total.requests == 1
+
+    def test_parts_of_a_trillionth_are_nobodys(self, observer):
+        """Each call is rounded; what that leaves stands under no role or model of its own."""
+        ask = ScriptedSampler([answer("a", 1)], model="m")
+        prices = {"m": Price("0", "1.0000004")}  # 0.4 trillionths beside whole ones, a call
+        total = run(Vote(3, stop=AtMost(3)), sampler=ask, prices=prices).ledger.total
+        assert observer.flush()
+        found = read_costs(observer.path)
+        assert all(group.calls for groups in found.by.values() for group in groups)
+        assert abs(found.total.cost - total.cost) <= total.calls * Decimal("1e-12")
+
+    def test_a_strategy_in_a_function_hangs_below_its_sample(self, observer):
+        """In the tree of one request."""
+        CASES["in a function"]()
+        assert observer.flush()
+        (request,) = read_costs(observer.path).dearest
+        (drawn,) = read_traces(observer.path, request.run)
+        kinds = [(depth, span.kind) for depth, span in drawn.root.walk() if depth < 4]
+        of_one = [(1, "sample"), (2, "sampler"), (3, "run")]
+        assert kinds == [(0, "run"), *of_one, *of_one]
+
+    def test_a_strategy_in_a_function_on_a_thread(self, observer):
+        """The thread ends what the loop has begun: it counts once all the same."""
+
+        def function(prompt):
+            ask = ScriptedSampler([answer("a", 7)], model="m")
+            return solve_sync(prompt, sampler=ask, strategy=Vote(2), prices=PRICES).value
+
+        result = solve_sync("q", sampler=function, strategy=Vote(3), prices=PRICES)
+        assert observer.flush()
+        found = read_costs(observer.path).total
+        assert (found.requests, found.calls) == (1, result.ledger.total.calls)
+        assert found.cost == result.ledger.total.cost
 
     def test_models_and_roles(self, observer):
         """The judge's calls are its own."""
@@ -244,6 +290,23 @@ class TestProviders:
         assert names.count("thinktwice.sample") == 6
         assert observer.written == len(names)
 
+    def test_one_that_drops_its_exporter_for_another_processor(self, observer):
+        """As Phoenix's does, unless told so: its exporter stays."""
+        exported = InMemorySpanExporter()
+
+        class Replacing(TracerProvider):
+            def add_span_processor(self, *given, replace_default_processor=True):
+                if replace_default_processor:
+                    exported.shutdown()
+                super().add_span_processor(*given)
+
+        provider = Replacing()
+        provider.add_span_processor(SimpleSpanProcessor(exported), replace_default_processor=False)
+        trace.set_tracer_provider(provider)
+        CASES["vote"]()
+        observer.flush()
+        assert observer.written == len(exported.get_finished_spans()) > 0
+
     def test_set_later(self, observer):
         """From its first run on; nothing is stored twice."""
         CASES["vote"]()
@@ -292,10 +355,20 @@ class TestProviders:
 
     @pytest.mark.parametrize(
         ("variable", "value"),
-        [("OTEL_TRACES_SAMPLER", "always_off"), ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "2")],
+        [
+            ("OTEL_TRACES_SAMPLER", "always_off"),
+            ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "2"),
+            ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "-3"),
+            ("OTEL_ATTRIBUTE_COUNT_LIMIT", "x"),
+            ("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "x"),
+            ("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "1"),
+            ("OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT", "x"),
+            ("OTEL_SPAN_LINK_COUNT_LIMIT", "x"),
+            ("OTEL_EXPERIMENTAL_RESOURCE_DETECTORS", "none-of-this-name"),
+        ],
     )
     def test_the_environment_is_for_exporters(self, observer, monkeypatch, variable, value):
-        """Our own provider drops nothing."""
+        """Our own provider drops nothing, and no mistake in a variable fails a run."""
         monkeypatch.setenv(variable, value)
         total = CASES["vote"]().ledger.total
         observer.flush()
@@ -331,6 +404,46 @@ class TestProviders:
         trace.set_tracer_provider(Other())
         with pytest.warns(UserWarning, match="takes no span processor"):
             assert CASES["vote"]().launched == 6
+
+    @pytest.mark.parametrize("fault", ["on_start", "on_end", "sampler", "ids"])
+    def test_one_that_raises(self, observer, fresh_remarks, fault):
+        """What its own processors or sampler raise keeps nothing from the file."""
+
+        def broken(*_, **__):
+            raise LookupError
+
+        breaking = SpanProcessor()
+        provider = TracerProvider(sampler=ParentBased(ALWAYS_ON))
+        if fault.startswith("on_"):
+            setattr(breaking, fault, broken)
+        elif fault == "sampler":
+            provider.sampler.should_sample = broken
+        else:
+            provider.id_generator.generate_span_id = broken
+        provider.add_span_processor(breaking)
+        trace.set_tracer_provider(provider)
+        with pytest.warns(ThinktwiceWarning, match="tracing raised LookupError"):
+            total = CASES["judged votes"]().ledger.total
+        observer.flush()
+        found = read_costs(observer.path)
+        assert (found.total.requests, found.total.calls) == (1, total.calls)
+        assert found.total.cost == total.cost
+        (drawn,) = read_traces(observer.path, found.dearest[0].run)
+        assert max(depth for depth, _ in drawn.root.walk()) == 4
+
+    def test_observed_again_and_again(self, tmp_path, no_provider):
+        """A provider lets no processor go, so it gets one."""
+        provider = TracerProvider()
+        trace.set_tracer_provider(provider)
+        add, added = provider.add_span_processor, []
+        provider.add_span_processor = lambda each: (added.append(each), add(each))
+        for at in range(3):
+            observer = observe(tmp_path / f"{at}.db")
+            CASES["vote"]()
+            observer.close()
+            CASES["vote"]()  # nobody observes this one
+            assert read_costs(observer.path).total.requests == 1
+        assert [type(each) for each in added].count(Processor) == 1
 
     def test_closed(self, observer):
         """Runs after that are not stored, and the provider is the application's again."""
@@ -427,6 +540,12 @@ class TestUse:
         with pytest.raises(UsageError, match="observed already"):
             observe(tmp_path / "other.db")
 
+    @pytest.mark.parametrize("path", [5, b"spans.db", "", "a\0b", "~nobody-of-this-name/spans.db"])
+    def test_paths(self, path):
+        """What is none is said to be."""
+        with pytest.raises(UsageError, match="path="):
+            observe(path)
+
     @pytest.mark.parametrize("size", [0, -1, 2**19, 1e9, True, "1GB"])
     def test_sizes(self, tmp_path, size):
         """A whole number of bytes, not too few for a few requests."""
@@ -480,6 +599,25 @@ class TestUse:
         CASES["vote"]()
         observer.close()
         assert read_costs(path).total.requests == 1
+
+
+def test_a_variable_that_the_sdk_does_not_take(tmp_path):
+    """It reads some as it is imported: that is a mistake of use, and no error of a run."""
+    code = (
+        "import thinktwice\n"
+        "try: thinktwice.observe('spans.db')\n"
+        "except thinktwice.UsageError as error: print(error)"
+    )
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={**os.environ, "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT": "-3"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT" in done.stdout
 
 
 def test_instrumentations_elsewhere_do_not_hide_the_leaf(observer, monkeypatch):

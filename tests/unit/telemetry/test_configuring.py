@@ -27,6 +27,13 @@ def untouched():
     [
         ({"endpoint": "localhost:4318"}, r"^endpoint='localhost:4318': give a URL"),
         ({"signals": ["spans"]}, r"^signals='spans': give some of traces, metrics, logs"),
+        ({"signals": []}, r"^signals=\[\]: give some of traces, metrics, logs, or leave it out"),
+        ({"signals": 5}, r"^signals=5: give a list"),
+        ({"signals": iter(["traces"])}, r"^signals=.*: give a list"),
+        ({"dialects": 5}, r"^dialects=5: give a list"),
+        ({"dialects": [["default"]]}, r"^dialects=\['default'\]: give some of"),
+        ({"service_name": " "}, r"^service_name=' ': give a name such as 'shop', or leave it out"),
+        ({"service_name": "\ud83d"}, r"^service_name=.*: give a name"),
         ({"signals": "traces"}, r"^signals='traces': give a list: signals=\['traces'\]"),
         ({"dialects": ["datadog"]}, r"^dialects='datadog': give some of"),
         ({"dialects": "default"}, r"^dialects='default': give a list"),
@@ -40,23 +47,42 @@ def test_mistakes(given, message):
         telemetry.configure(**given)
 
 
+@pytest.fixture
+def free(monkeypatch):
+    """The application has set up no provider, as in a new process."""
+    monkeypatch.setattr(configuring, "_is_free", lambda *_, **__: True)
+    before = trace.get_tracer_provider()
+    yield
+    assert trace.get_tracer_provider() is before
+
+
+@pytest.mark.usefixtures("free")
 @pytest.mark.parametrize(
     ("name", "value"),
     [
+        ("OTEL_TRACES_SAMPLER", "foo"),
         ("OTEL_BSP_MAX_QUEUE_SIZE", "-1"),
-        ("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "many"),
+        ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "many"),
         ("OTEL_METRIC_EXPORT_INTERVAL", "-1"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "0"),
+        ("THINKTWICE_COST_DIALECTS", "foo"),
+        ("THINKTWICE_LLM_SPANS", "foo"),
     ],
 )
-def test_what_the_sdk_does_not_take(name, value, monkeypatch):
-    """Nothing is set up then, and what it said is the cause."""
+def test_mistakes_in_the_environment(name, value, monkeypatch):
+    """By name, before anything is set up."""
     monkeypatch.setenv(name, value)
-    monkeypatch.setattr(configuring, "_is_free", lambda *_, **__: True)  # as in a new process
-    before = trace.get_tracer_provider()
+    with pytest.raises(UsageError, match=f"^{name}='{value}': give"):
+        telemetry.configure()
+
+
+@pytest.mark.usefixtures("free")
+def test_what_the_sdk_does_not_take(monkeypatch):
+    """Nothing is set up then, and what it said is the cause."""
+    monkeypatch.setenv("OTEL_METRICS_EXEMPLAR_FILTER", "")  # which elsewhere is nothing said
     with pytest.raises(UsageError, match=r"^configure=a ValueError: the SDK does not") as raised:
         telemetry.configure()
     assert isinstance(raised.value.__cause__, ValueError)
-    assert trace.get_tracer_provider() is before
 
 
 @pytest.mark.parametrize(

@@ -116,7 +116,7 @@ def test_a_word_of_the_environment_is_checked_before_money_is_spent(
 def test_a_word_of_the_application_is_checked():
     """And changes nothing."""
     with pytest.raises(UsageError, match=r"^dialects='mlflow2'"):
-        telemetry.configure(signals=(), dialects=["mlflow2"])
+        telemetry.configure(dialects=["mlflow2"])
     assert written().keys() == DEFAULT
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import pytest
@@ -12,7 +13,8 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from thinktwice import Vote, solve
-from thinktwice.telemetry.providers import once_each
+from thinktwice.telemetry import providers
+from thinktwice.telemetry.providers import add_processor, once_each
 from thinktwice.testing import ScriptedSampler
 
 
@@ -37,6 +39,74 @@ def test_once_each():
     assert make(second) == 2
     make(Proxy())
     assert make(first) == 7
+
+
+class Replacing(TracerProvider):
+    """As that of Phoenix: its own processor goes when another one is added, unless told so."""
+
+    def __init__(self) -> None:
+        super().__init__(shutdown_on_exit=False)
+        self.exporter = InMemorySpanExporter()
+        super().add_span_processor(SimpleSpanProcessor(self.exporter))
+
+    def add_span_processor(self, *given, replace_default_processor: bool = True):
+        if replace_default_processor:
+            self.exporter.shutdown()
+        super().add_span_processor(*given)
+
+
+async def test_the_exporter_of_a_provider_stays_when_a_processor_is_added(monkeypatch):
+    """By us, as by the store."""
+    provider, besides = Replacing(), InMemorySpanExporter()
+    assert add_processor(provider, SimpleSpanProcessor(besides))
+    assert not add_processor(object(), SimpleSpanProcessor(besides))
+    monkeypatch.setattr("opentelemetry.trace.get_tracer_provider", lambda: provider)
+    await solve("?", sampler=ScriptedSampler(["a"]), strategy=Vote(2))
+    names = [span.name for span in provider.exporter.get_finished_spans()]
+    assert "invoke_workflow Vote" in names
+    assert names == [span.name for span in besides.get_finished_spans()]
+
+
+async def test_a_provider_that_is_shut_down_early_is_told_of_once(monkeypatch, fresh_remarks):
+    """By the first run that loses spans to that; those of the application say nothing."""
+    provider = TracerProvider(shutdown_on_exit=False)
+    monkeypatch.setattr("opentelemetry.trace.get_tracer_provider", lambda: provider)
+
+    async def run():
+        await solve("?", sampler=ScriptedSampler(["a"]), strategy=Vote(2))
+
+    await run()
+    provider.shutdown()
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        provider.get_tracer("app").start_span("a request").end()
+        assert not told
+        await run()
+        await run()
+    (warning,) = told
+    assert str(warning.message).startswith("the tracer provider was shut down: spans of runs")
+
+
+async def test_a_filter_that_raises_ends_no_run(monkeypatch, fresh_remarks):
+    """The warning is one of telemetry."""
+    provider = TracerProvider(shutdown_on_exit=False)
+    providers.tracer_of(provider)
+    provider.shutdown()
+    monkeypatch.setattr("opentelemetry.trace.get_tracer_provider", lambda: provider)
+    result = await solve("?", sampler=ScriptedSampler(["a"]), strategy=Vote(2))
+    assert result.value == "a"
+
+
+def test_a_provider_is_watched_once():
+    """However many others there are."""
+    provider = TracerProvider(shutdown_on_exit=False)
+    made = []
+    provider.add_span_processor = made.append
+    for _ in range(3):
+        providers.tracer_of(provider)
+        for _ in range(5):
+            providers.tracer_of(TracerProvider(shutdown_on_exit=False))
+    assert len(made) == 1
 
 
 async def test_a_provider_without_a_hash(monkeypatch):

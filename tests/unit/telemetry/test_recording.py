@@ -176,6 +176,36 @@ class TestLeaves:
         assert not [name for name in leaf.attributes if "usage" in name]
         assert len(named["chat m"]) == 1
 
+    def test_a_run_inside_a_function_is_below_its_span(self):
+        """That one is open till the function returns, so that it takes as long."""
+
+        async def function(prompt):
+            inner = ScriptedSampler(["a"], seconds=1, model="m")
+            await solve(prompt, sampler=inner, strategy=Vote(1))
+            await asyncio.sleep(1)
+            return (await solve(prompt, sampler=inner, strategy=Vote(1))).value
+
+        named = spans_of(function, Vote(1))
+        (around,) = named["thinktwice.sampler"]
+        *inside, _ = named["invoke_workflow Vote"]
+        assert [run.parent.span_id for run in inside] == [around.context.span_id] * 2
+        assert all(around.start_time <= run.start_time for run in inside)
+        assert all(around.end_time >= run.end_time for run in inside)
+        assert around.status.is_unset
+
+    def test_a_function_that_fails_after_a_run(self):
+        """Its span says by what, as that of the sample around it does."""
+
+        async def function(prompt):
+            await solve(prompt, sampler=ScriptedSampler(["a"]), strategy=Vote(1))
+            raise RefusedError(CANARY)
+
+        named = spans_of(function, Vote(1))
+        (around,) = named["thinktwice.sampler"]
+        assert around.attributes["error.type"] == "RefusedError"
+        assert not around.status.is_ok
+        assert CANARY not in around.to_json()
+
 
 class TestWhatTheProviderSaid:
     """Of a response, on its span."""
@@ -397,6 +427,8 @@ def test_providers_that_are_shut_down_early_harm_no_run(used):
     )
     assert done.stdout.split() == ["a", "a", "a"], done.stderr
     assert "Traceback" not in done.stderr
+    # A provider cannot be asked, and has told those alone that it knew by then.
+    assert done.stderr.count("the tracer provider was shut down") == used
 
 
 def test_limits_of_the_sdk_on_values_are_its_own():

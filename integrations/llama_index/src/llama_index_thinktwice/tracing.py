@@ -19,7 +19,7 @@ from llama_index_instrumentation.dispatcher import active_instrument_tags, instr
 from llama_index_instrumentation.span import active_span_id
 
 from llama_index_thinktwice.accounting.troubles import raised
-from thinktwice.instrumentation import hidden, node, shown, under
+from thinktwice.instrumentation import hidden, instrumented, node, shown, under
 from thinktwice.remarks import tell_once
 
 if TYPE_CHECKING:
@@ -45,6 +45,9 @@ _EMITTERS: Final = frozenset(
         *("opentelemetry", "opik", "phoenix", "traceloop"),
     }
 )
+# OpenLLMetry opens none for LLMs whose class has this name, as if it traced their SDK as well.
+_LEFT_TO_SDK: Final = "OpenAI"
+_OF_SDK: Final = ("openai", "openai_v2")
 _NO_ARGUMENTS: Final = inspect.signature(lambda: None).bind()
 _dispatcher: Final = get_dispatcher("thinktwice")
 
@@ -65,6 +68,8 @@ def emitted(llm: object = None) -> bool | None:
             f"{' and '.join(sorted(found))} both trace every LLM call: what they send to one "
             "backend is counted twice there; keep one of them"
         )
+    if found == {"opentelemetry"} and type(llm).__name__ == _LEFT_TO_SDK:
+        return instrumented(_OF_SDK)
     return True if found else None
 
 

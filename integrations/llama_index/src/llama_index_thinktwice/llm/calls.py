@@ -71,7 +71,7 @@ class _Calls:
     @property
     def emitted(self) -> bool | None:
         """Whether somebody else opens a span for each call; None if no handler here does."""
-        return emitted()
+        return emitted(self.llm)
 
     def reads(self, prompt: Prompt) -> object:
         """What a call reads: tools as well."""
