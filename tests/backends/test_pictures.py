@@ -7,44 +7,23 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
+from tests.browser import chromium
 from thinktwice import BestOfN, solve
 from thinktwice.testing import ScriptedSampler
 
 pytestmark = pytest.mark.timeout(300)
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 MOST = 300_000  # bytes
-QUIET = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--window-size=1400,900",
-    "--virtual-time-budget=20000",
-)
 
 
 @pytest.fixture
 def browser(tmp_path):
     """Opens a page; gives what the browser prints."""
-    program = shutil.which("chromium") or shutil.which("google-chrome")
-    if program is None:
-        pytest.skip("no Chromium is installed")
-
-    def opened(url, *arguments):
-        command = [program, *QUIET, f"--user-data-dir={tmp_path / 'profile'}", *arguments, url]
-        done = subprocess.run(command, capture_output=True, timeout=120, check=True)  # noqa: S603 - a page of ours
-        return done.stdout.decode()
-
-    return opened
+    return chromium(tmp_path / "profile", patience=20_000)
 
 
 def right(text):

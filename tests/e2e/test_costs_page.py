@@ -24,23 +24,12 @@ from rich.console import Console
 from rich.terminal_theme import DIMMED_MONOKAI
 from rich.text import Text
 
+from tests.browser import chromium
 from tests.e2e.traffic import month
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 MOST = 200_000  # bytes of a picture
-QUIET = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--hide-scrollbars",
-    "--virtual-time-budget=5000",
-)
 # Where each text of the plots and each figure of the cards is, and how wide the page is.
 MEASURE = """<script>
 const boxes = [...document.querySelectorAll("svg text, .cards b")].map((each) => {
@@ -55,20 +44,8 @@ document.body.append(JSON.stringify({boxes, wide, screen: innerWidth, fetched:
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
-    """Opens a page on a screen so wide; gives what the browser prints."""
-    program = shutil.which("chromium") or shutil.which("google-chrome")
-    if program is None:
-        pytest.skip("no Chromium is installed")
-    profile = tmp_path_factory.mktemp("browser")
-
-    def opened(url, *arguments, size="1400,1000"):
-        command = [program, *QUIET, f"--window-size={size}", f"--user-data-dir={profile}"]
-        done = subprocess.run(  # noqa: S603 - a page of ours
-            [*command, *arguments, url], capture_output=True, timeout=60, check=True
-        )
-        return done.stdout.decode()
-
-    return opened
+    """Opens a page on a screen so large; gives what the browser prints."""
+    return chromium(tmp_path_factory.mktemp("browser"), patience=5000)
 
 
 def command(*arguments):
