@@ -161,4 +161,4 @@ class Project:
 @pytest.fixture
 def project(backend, request) -> Project:
     """An empty one, of which no other test has heard."""
-    return Project(backend, request.node.nodeid.partition("::")[2])
+    return Project(backend, request.node.nodeid.rpartition("/")[2])
