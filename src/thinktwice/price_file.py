@@ -156,10 +156,11 @@ class _Content:
             with path.open("rb") as file:
                 self._fields = tomllib.load(file, parse_float=Decimal)
         except OSError as error:
-            remedy = f"it cannot be read: {error.strerror}"
+            remedy = f"{path.name} cannot be read: {error.strerror}"
             raise UsageError("path", str(path), remedy) from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise UsageError("path", str(path), f"it is no TOML: {error}") from None
+            remedy = f"{path.name} is no TOML: {error}"
+            raise UsageError("path", str(path), remedy) from None
 
     def read(self) -> None:
         """Look at all of it.
