@@ -228,6 +228,15 @@ def _is_familiar(value: object) -> bool:
     return isinstance(value, type) or home in sys.stdlib_module_names or home.endswith("thinktwice")
 
 
+def is_encodable(text: str) -> bool:
+    """It can be sent and stored: half of a surrogate pair cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def is_number(value: object) -> TypeGuard[float]:
     """It can be compared with numbers, and is no truth value."""
     return isinstance(value, int | float) and not isinstance(value, bool)

@@ -7,6 +7,7 @@ import secrets
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from thinktwice import exploring, telemetry
@@ -170,6 +171,14 @@ class State(Generic[P, T]):
         if self.explored:
             self.warn(exploring.EXPLORED)
         return bool(self.explored)
+
+    def group_by(
+        self, equivalent: Callable[[Hashable, Hashable], bool] | None
+    ) -> Callable[[Hashable, Hashable], bool] | None:
+        """Say which answers are the same one; gives it back as one that is asked once of a pair."""
+        same = None if equivalent is None else cache(equivalent)
+        self.grouping = Grouping(same)
+        return same
 
     def weighed(self, sample: Sample[T]) -> float | None:
         """What `weigh` says of a sample, which is asked once."""

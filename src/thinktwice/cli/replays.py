@@ -91,18 +91,17 @@ def _cells(found: WhatIf) -> list[str]:
     ]
 
 
-def _estimate(of: Estimate | None, words: Callable[[float], str]) -> str:
+def _estimate(of: Estimate | None, words: Callable[[float], str], unit: str = "") -> str:
     if of is None:
         return ""
+    value = f"{words(of.value)}{unit}"
     if of.low is None or of.high is None:
-        return words(of.value)
-    return f"{words(of.value)} ({words(of.low)} to {words(of.high)})"
+        return value
+    return f"{value} ({words(of.low)} to {words(of.high)})"
 
 
 def _percent(of: Estimate | None, digits: int) -> str:
-    return _estimate(of, lambda share: f"{100 * share:.{digits}f}").replace(" (", " % (") + (
-        "" if of is None or of.low is not None else " %"
-    )
+    return _estimate(of, lambda share: f"{100 * share:.{digits}f}", " %")
 
 
 def _notes(found: WhatIf) -> list[str]:

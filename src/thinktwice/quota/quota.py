@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from thinktwice.budget import Budget
 from thinktwice.entry import ZERO
-from thinktwice.errors import RunError, ThinktwiceError, UsageError, is_number, status_of
+from thinktwice.errors import (
+    RunError,
+    ThinktwiceError,
+    UsageError,
+    is_encodable,
+    is_number,
+    status_of,
+)
 from thinktwice.lease import Sums
 from thinktwice.quota.sqlite import SqliteStore
 from thinktwice.quota.store import Amounts, Caps, Hold, QuotaStore
@@ -62,7 +69,7 @@ class Quota:
 
     def __post_init__(self) -> None:
         """Check the parameters."""
-        if not isinstance(self.name, str) or not self.name or not _is_writable(self.name):
+        if not isinstance(self.name, str) or not self.name or not is_encodable(self.name):
             raise UsageError("name", self.name, "give a text, such as 'tenant:acme'")
         if not isinstance(self.budget, Budget) or Caps.of(self.budget) == Caps():
             raise UsageError("budget", self.budget, "give Budget(calls=, tokens=, cost=)")
@@ -186,15 +193,6 @@ def _looked_up() -> Generator[None]:
         raise
     except Exception as error:
         raise RunError(f"the store of quotas failed: {status_of(error)}") from error
-
-
-def _is_writable(name: str) -> bool:
-    """It has an encoding: one half of a surrogate pair has none."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _is_store(store: object) -> bool:

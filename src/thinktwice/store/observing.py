@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import os
 import threading
 from contextlib import suppress
 from inspect import signature
@@ -17,6 +16,7 @@ from thinktwice.remarks import tell_once
 from thinktwice.store import schema
 from thinktwice.store.place import default_path, expanded
 from thinktwice.store.writer import Writer
+from thinktwice.telemetry.environment import sdk_disabled
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -186,7 +186,7 @@ def observe(
         telemetry.providers_by(_observer.provider)
         telemetry.spare_by(_observer)
         exploring.explore(explore)
-        if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+        if sdk_disabled():
             tell_once("OTEL_SDK_DISABLED is set, so that no costs are stored")
         current = trace.get_tracer_provider()
         if telemetry.is_sdk(current):

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
-from weakref import ref
 
 from opentelemetry.sdk.trace import SpanProcessor
 
 from thinktwice.store.seen import is_model_call, is_ours
 from thinktwice.store.tree import Node
+from thinktwice.telemetry.providers import Known
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -32,8 +31,7 @@ class Processor(SpanProcessor):
     def __init__(self) -> None:
         """Write nothing yet."""
         self._writer: Writer | None = None
-        self._providers: list[ref[TracerProvider]] = []
-        self._lock = threading.Lock()
+        self._providers = Known()
         self._clear()
 
     def _clear(self) -> None:
@@ -47,15 +45,7 @@ class Processor(SpanProcessor):
 
     def watches(self, provider: TracerProvider) -> bool:
         """Whether it is a provider's already; if not, it is to be made so now."""
-        # Not by hash: some providers have none. And without the lock, which a fork may find taken.
-        if any(each() is provider for each in self._providers):
-            return True
-        with self._lock:
-            if any(each() is provider for each in self._providers):
-                return True
-            known = [each for each in self._providers if each() is not None]
-            self._providers = [*known, ref(provider)]
-            return False
+        return self._providers.already(provider)
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Note what is around a span."""

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from functools import cache
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, TypeVar
 
 from thinktwice import launch
 from thinktwice.ballot import Ballot, best_member, heaviest, rank_weights
 from thinktwice.errors import UsageError
-from thinktwice.grouping import Grouping
 from thinktwice.remarks import FAILED, NONE_PASSED, UNJUDGED
 from thinktwice.result import Outcome
 from thinktwice.selection import Entrants, Selection
@@ -149,8 +147,7 @@ class BestOfN(Strategy):
         verifier = None if self.verifier is None else as_verifier(self.verifier)
         exact = verifier is not None and verifier.exact
         rule = self.stop or (GoodEnough(1.0) if exact else AtMost(self.n))
-        same = None if self.equivalent is None else cache(self.equivalent)  # also asked for spans
-        run.grouping = Grouping(same)
+        same = run.group_by(self.equivalent)
         run.selection = self._selection(exact=exact)
         if run.selection is not None:
             run.exhaustive = isinstance(rule, AtMost) and rule.n >= self.n

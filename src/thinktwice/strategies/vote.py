@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from functools import cache
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from thinktwice import launch
 from thinktwice.ballot import Ballot, LaunchOrder
 from thinktwice.errors import UsageError
-from thinktwice.grouping import Grouping
 from thinktwice.remarks import ALL_DIFFERENT, FAST_DIFFER, UNWEIGHTED, all_different
 from thinktwice.result import Outcome
 from thinktwice.stop import AtMost, Settled, Stop, Tally, with_certain
@@ -115,8 +113,7 @@ class Vote(Strategy):
 
     async def __call__(self, run: Run[P, T]) -> Outcome[T]:
         """Draw, count, and stop as soon as the rule allows."""
-        same = None if self.equivalent is None else cache(self.equivalent)  # also asked for spans
-        run.grouping = Grouping(same)
+        same = run.group_by(self.equivalent)
         run.weigh = None if self.weight is None else self._weight
         ballot: Ballot[T] = Ballot(self.n, equivalent=same, weighted=self.weight is not None)
         explores = self._explores(run)

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from opentelemetry import metrics, trace
 
-from thinktwice.errors import TypeOf, UsageError
+from thinktwice.errors import TypeOf, UsageError, is_encodable
 from thinktwice.remarks import tell_once
 from thinktwice.telemetry.dialects import chosen_dialects, named_dialects, say_dialects
 from thinktwice.telemetry.environment import SIGNALS, Signal, Target, targets
@@ -110,10 +110,7 @@ def _check(service_name: object, signals: object, dialects: object) -> None:
 
 def _is_name(name: object) -> bool:
     """Whether it says something, and can be sent."""
-    try:
-        return isinstance(name, str) and bool(name.strip() and name.encode())
-    except UnicodeEncodeError:  # half of a sign
-        return False
+    return isinstance(name, str) and bool(name.strip()) and is_encodable(name)
 
 
 def _is_free(signal: Signal, *, named: bool) -> bool:

@@ -45,6 +45,14 @@ class Current:
     ) -> None:
         """Detach it."""
         otel.detach(self._token)
+        self.left(error)
+
+    def left(self, error: BaseException | None) -> None:
+        """The block has ended; for those that do more about it.
+
+        Args:
+            error: What it raised.
+        """
 
 
 class Ending(Current):
@@ -52,14 +60,8 @@ class Ending(Current):
 
     __slots__ = ()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Detach and end it."""
-        super().__exit__(kind, error, traceback)
+    def left(self, error: BaseException | None) -> None:
+        """End it."""
         if error is not None:
             fail(self._on, error)
         end(self._on)

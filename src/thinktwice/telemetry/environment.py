@@ -56,13 +56,18 @@ def targets(
     if endpoint is not None:
         _checked("endpoint", endpoint, whole=False)
     given = _lower("headers", {} if headers is None else headers)
-    if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+    if sdk_disabled():
         return []
     return [
         Target(each, _url(each, endpoint), {**_said_headers(each), **given}, _has_plug_in(each))
         for each in signals
         if _is_sent(each)
     ]
+
+
+def sdk_disabled() -> bool:
+    """Whether the user has switched the SDK off."""
+    return os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
 
 
 def _has_plug_in(signal: Signal) -> bool:

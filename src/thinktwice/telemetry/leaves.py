@@ -34,7 +34,6 @@ from thinktwice.tokens import text_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
-    from types import TracebackType
 
     from opentelemetry.context import Context
     from opentelemetry.trace import Span
@@ -221,14 +220,8 @@ class _Block(Current):
         super().__init__(on)
         self._leaf = leaf
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Leave it."""
-        super().__exit__(kind, error, traceback)
+    def left(self, error: BaseException | None) -> None:
+        """Tell the leaf."""
         self._leaf.left(error)
 
 

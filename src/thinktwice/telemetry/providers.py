@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from functools import partial, wraps
 from importlib.metadata import PackageNotFoundError, version
 from inspect import signature
@@ -46,6 +47,26 @@ def once_each(make: Callable[[Provider], Made]) -> Callable[[Provider], Made]:
         return its
 
     return made
+
+
+class Known:
+    """Providers that have been met. It goes by identity, as some have no hash, and keeps none."""
+
+    def __init__(self) -> None:
+        """None yet."""
+        self._met: list[ref[object]] = []
+        self._lock = threading.Lock()
+
+    def already(self, provider: object) -> bool:
+        """Whether it has been met before; from now on it has."""
+        # First without the lock, which a fork may find taken.
+        if any(each() is provider for each in self._met):
+            return True
+        with self._lock:
+            if any(each() is provider for each in self._met):
+                return True
+            self._met = [*(each for each in self._met if each() is not None), ref(provider)]
+            return False
 
 
 def providers_by(choose: Callable[[trace.TracerProvider], trace.TracerProvider] | None) -> None:
@@ -106,13 +127,11 @@ def add_processor(provider: object, processor: object) -> bool:
 
 def _watch(provider: trace.TracerProvider) -> None:
     """Hear of its shutdown, if it tells of that; once, since it never lets a processor go."""
-    known = any(each() is provider for each in _watched)
-    if known or not hasattr(provider, "add_span_processor"):
+    if not hasattr(provider, "add_span_processor") or _watched.already(provider):
         return
     from thinktwice.telemetry.shutdowns import ShutdownWatch
 
-    _watched[:] = [*(each for each in _watched if each() is not None), ref(provider)]
     add_processor(provider, ShutdownWatch())
 
 
-_watched: Final[list[ref[trace.TracerProvider]]] = []
+_watched: Final = Known()
