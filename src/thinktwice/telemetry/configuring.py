@@ -156,16 +156,17 @@ def _set_up(found: Sequence[Target], service_name: str | None) -> None:
         remedy = "it needs the OpenTelemetry SDK: pip install 'thinktwice[otel]'"
         raise UsageError("configure", None, remedy) from None
     connections = [Connection(each.url, used=not each.credentials) for each in found]
+    made: list[tuple[Any, Callable[[Any], None]]] = []
     try:
         # As later SDKs do: the counters of several processes must not be taken for one.
         itself = Resource({"service.instance.id": str(uuid4())})
         named = {SERVICE_NAME: service_name} if service_name else {}
         resource = itself.merge(Resource.create(named))
-        made = [
-            _MAKERS[target.signal](_exporter(home, target, connection), resource)
-            for home, target, connection in zip(homes, found, connections, strict=True)
-        ]
+        for home, target, connection in zip(homes, found, connections, strict=True):
+            made.append(_MAKERS[target.signal](_exporter(home, target, connection), resource))
     except Exception as error:
+        for provider, _ in made:  # which has a thread already
+            provider.shutdown()
         remedy = "the SDK does not take a setting of the environment, OTEL_*: see the cause"
         raise UsageError("configure", TypeOf(error), remedy) from error
     for (provider, install), connection in zip(made, connections, strict=True):
@@ -205,6 +206,7 @@ def _metrics(exporter: Any, resource: Any) -> tuple[Any, Callable[[Any], None]]:
     from opentelemetry.sdk.metrics import MeterProvider
     from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 
+    MeterProvider(resource=resource, shutdown_on_exit=False)  # raises while there is no thread yet
     reader = PeriodicExportingMetricReader(exporter)
     provider = MeterProvider([reader], resource=resource, shutdown_on_exit=False)
     return provider, metrics.set_meter_provider

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 
 import pytest
 from opentelemetry import _logs, metrics, trace
@@ -78,11 +79,13 @@ def test_mistakes_in_the_environment(name, value, monkeypatch):
 
 @pytest.mark.usefixtures("free")
 def test_what_the_sdk_does_not_take(monkeypatch):
-    """Nothing is set up then, and what it said is the cause."""
+    """Nothing is set up then, no thread is left, and what it said is the cause."""
     monkeypatch.setenv("OTEL_METRICS_EXEMPLAR_FILTER", "")  # which elsewhere is nothing said
+    before = set(threading.enumerate())
     with pytest.raises(UsageError, match=r"^configure=a ValueError: the SDK does not") as raised:
         telemetry.configure()
     assert isinstance(raised.value.__cause__, ValueError)
+    assert set(threading.enumerate()) <= before
 
 
 @pytest.mark.parametrize(
