@@ -28,12 +28,14 @@ class Backend:
     Attributes:
         answer: What a request gets.
         requests: Path, headers and body of each that was taken.
+        clients: Where connections came from.
         over: It is being closed.
     """
 
     answer: Callable[[BaseHTTPRequestHandler, Backend, bytes], None]
     url: str = ""
     requests: list[tuple[str, dict[str, str], bytes]] = field(default_factory=list)
+    clients: set[tuple[str, int]] = field(default_factory=set)
     over: threading.Event = field(default_factory=threading.Event)
 
     @property
@@ -92,6 +94,14 @@ def trickling(handler: BaseHTTPRequestHandler, backend: Backend, body: bytes) ->
         handler.wfile.write(b"x")
 
 
+def endless(handler: BaseHTTPRequestHandler, backend: Backend, body: bytes) -> None:
+    """Its answer has no end, and comes as fast as it is read."""
+    handler.send_response(200)
+    handler.end_headers()
+    while not backend.over.is_set():
+        handler.wfile.write(b"x" * 10_000)
+
+
 def garbage(handler: BaseHTTPRequestHandler, backend: Backend, body: bytes) -> None:
     """It does not speak HTTP."""
     handler.wfile.write(b"\x00\xff\x13 what?\r\n\r\n")
@@ -122,6 +132,7 @@ def listening(answer: Callable[..., None] | None = None) -> Generator[Backend]:
         disable_nagle_algorithm = True
 
         def do_POST(self) -> None:
+            backend.clients.add(self.client_address)
             body = self.rfile.read(int(self.headers["content-length"]))
             with suppress(OSError):  # who asked has gone
                 backend.answer(self, backend, body)

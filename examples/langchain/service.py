@@ -36,10 +36,11 @@ from openai import APIError
 from pydantic import BaseModel
 from rich.console import Console
 from starlette.requests import ClientDisconnect
-from tenants import Tenant, balance_of, bill_of, charged, reason_of, trace_tenants
+from tenants import Tenant, bill_of, charged, reason_of, trace_tenants, usage_of
 
 from thinktwice import Budget, BudgetExceeded, Limiter, Price, RunError, Vote
 from thinktwice.errors import ThinktwiceWarning
+from thinktwice.quota import QuotaStore, SqliteStore
 from thinktwice.testing import captured_spans
 
 if TYPE_CHECKING:
@@ -123,8 +124,7 @@ async def ask(asked: Question, request: Request, tenant: Paying) -> Response:
         except ClientDisconnect:
             return Response(status_code=499)  # for logs: nobody reads it
         except FAILURES as error:
-            status, reason = reason_of(error, tenant)
-            headers = {"Retry-After": str(tenant.wait)} if status == 429 else None  # noqa: PLR2004
+            status, reason, headers = reason_of(error)
             body = {"error": reason, "bill": bill_of(ledger)}
             return JSONResponse(body, status, headers)
         return JSONResponse({**answer_of(state), "bill": bill_of(ledger)})
@@ -140,7 +140,7 @@ async def stream(asked: Question, request: Request, tenant: Paying) -> Response:
 @router.get("/usage")
 async def usage(tenant: Paying) -> dict[str, Any]:
     """What the day has cost so far, and what is left of it."""
-    return {**bill_of(tenant.ledger()), **balance_of(tenant), "resets_in": tenant.wait}
+    return usage_of(tenant)
 
 
 def given(asked: Question) -> dict[str, Any]:
@@ -197,7 +197,7 @@ async def streamed(
                         queue.put_nowait((part["event"], part))
                 last = "answer", {**answer_of(state), "bill": bill_of(ledger)}
             except FAILURES as error:
-                status, reason = reason_of(error, tenant)
+                status, reason, _ = reason_of(error)
                 last = "error", {"status": status, "error": reason, "bill": bill_of(ledger)}
             queue.put_nowait(last)
 
@@ -243,18 +243,18 @@ def serving(app: FastAPI, port: int = 0) -> Generator[str]:
         thread.join()
 
 
-def made_up() -> dict[str, Tenant]:
+def made_up(store: QuotaStore) -> dict[str, Tenant]:
     """Tenants by API key: one with plenty, one short of calls a day, one of tokens a request."""
     return {
-        "key-a": Tenant("acme", Budget(calls=10, seconds=20), Budget(cost="1")),
-        "key-b": Tenant("brook", Budget(calls=10, seconds=20), Budget(calls=50)),
-        "key-c": Tenant("corner", Budget(tokens=100, seconds=20), Budget(cost="1")),
+        "key-a": Tenant("acme", Budget(calls=10, seconds=20), Budget(cost="1"), store),
+        "key-b": Tenant("brook", Budget(calls=10, seconds=20), Budget(calls=50), store),
+        "key-c": Tenant("corner", Budget(tokens=100, seconds=20), Budget(cost="1"), store),
     }
 
 
 def demo(requests: int) -> None:
     """Serve, send requests, and print what became of them."""
-    tenants = made_up()
+    tenants = made_up(SqliteStore())
     with ArithmeticServer.in_thread() as upstream, captured_spans() as spans:
         with serving(create_app(upstream.url, tenants)) as url:
             tallies = asyncio.run(drive(url, list(tenants), requests))
@@ -273,6 +273,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--demo", action="store_true", help="send requests and print a table")
     parser.add_argument("--requests", type=int, default=20, help="of each tenant in the demo")
     parser.add_argument("--port", type=int, default=8000)
+    parser.add_argument("--quotas", default=":memory:", help="file to count the days in")
     chosen = parser.parse_args(arguments)
     warnings.simplefilter("ignore", ThinktwiceWarning)
     trace_tenants()
@@ -283,7 +284,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         signal.signal(each, signal.default_int_handler)
     with (
         ArithmeticServer.in_thread() as upstream,
-        serving(create_app(upstream.url, made_up()), chosen.port) as url,
+        serving(create_app(upstream.url, made_up(SqliteStore(chosen.quotas))), chosen.port) as url,
         suppress(KeyboardInterrupt),
     ):
         headers = "-H 'X-API-Key: key-a' -H 'Content-Type: application/json'"

@@ -7,7 +7,6 @@ import os
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from decimal import Decimal
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +15,7 @@ from opentelemetry import baggage, context, trace
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 
 from thinktwice import Budget, BudgetExceeded, budget_scope
-from thinktwice.ledger import Ledger
-from thinktwice.workflow import spend_from
+from thinktwice.quota import Quota, QuotaStore, SqliteStore
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -25,49 +23,42 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.sdk.trace import Span
 
+    from thinktwice.lease import Sums
+    from thinktwice.ledger import Ledger
+
 TENANT = "tenant.id"
 
 
-@dataclass
+@dataclass(frozen=True)
 class Tenant:
     """Who pays: what one request may spend, and what all requests of a day may.
 
-    The day is counted in memory: of several processes, each would allow it.
-
     Attributes:
-        name: In traces.
+        name: In traces, and of its quota.
         request: Caps of one request.
         day: Caps of all requests of a day.
-        seconds: Length of a day, which begins with the first request after the last one.
+        store: Where the day is counted; several processes share one in a file.
     """
 
     name: str
     request: Budget
     day: Budget
-    seconds: float = 86_400.0
-    _ledger: Ledger | None = field(default=None, repr=False)
-    _ends: float = 0.0
-
-    def ledger(self) -> Ledger:
-        """What the running day's requests spend from."""
-        if self._ledger is None or time.monotonic() >= self._ends:
-            self._ledger, self._ends = Ledger(self.day), time.monotonic() + self.seconds
-        return self._ledger
+    store: QuotaStore = field(default_factory=SqliteStore)
 
     @property
-    def wait(self) -> int:
-        """Seconds until the next day."""
-        return max(1, math.ceil(self._ends - time.monotonic()))
+    def quota(self) -> Quota:
+        """What all requests of a day spend from."""
+        return Quota(f"tenant:{self.name}", self.day, per="day", store=self.store)
 
 
 @contextmanager
 def charged(tenant: Tenant) -> Generator[Ledger]:
     """A block that a tenant pays for: its budgets and its name are in the context."""
     token = context.attach(baggage.set_baggage(TENANT, tenant.name))
-    spend_from(tenant.ledger())
     spans = trace.get_tracer("service")
     try:
         with (
+            tenant.quota.scope(),
             budget_scope(tenant.request) as ledger,
             spans.start_as_current_span("ask", record_exception=False),
         ):
@@ -87,41 +78,52 @@ def bill_of(ledger: Ledger) -> dict[str, Any]:
     }
 
 
-def balance_of(tenant: Tenant) -> dict[str, Any]:
-    """What is left of the day, and what is held of it besides what the bill says was spent.
+def usage_of(tenant: Tenant) -> dict[str, Any]:
+    """What the day has cost, what calls in flight may still take, and what is left of its caps.
 
-    Held is what calls in flight may still take, and what was charged for calls that nobody counted,
-    as they were recalled. Bill, held and remaining add up to the cap.
+    Charged is also what calls may have taken that nobody counted, as they were recalled.
     """
-    ledger, allowed = tenant.ledger(), tenant.day
-    remaining, total = ledger.remaining, ledger.total
+    quota, allowed = tenant.quota, tenant.day
+    window = quota.window()
+    spent, held = (each.sums() for each in tenant.store.totals(quota.counted_as, window))
     caps = {"calls": allowed.calls, "tokens": allowed.tokens, "cost": allowed.money}
-    spent = {"calls": total.calls, "tokens": total.usage.total_tokens, "cost": total.cost}
-    held = {
-        kind: max(0.0, float(cap - (spent[kind] or 0) - Decimal(remaining[kind])))
+    left = {
+        kind: float(max(0, cap - getattr(spent, kind) - getattr(held, kind)))
         for kind, cap in caps.items()
         if cap is not None
     }
-    return {"remaining": {kind: float(left) for kind, left in remaining.items()}, "held": held}
+    return {
+        **_plain(spent),
+        "held": _plain(held),
+        "remaining": left,
+        "resets_in": max(1, math.ceil(window - time.time())),
+    }
 
 
-def reason_of(error: Exception, tenant: Tenant) -> tuple[int, str]:
-    """HTTP status and reason, without a text of the provider's.
+def _plain(sums: Sums) -> dict[str, Any]:
+    return {"calls": sums.calls, "tokens": sums.tokens, "cost": float(sums.cost)}
+
+
+def reason_of(error: Exception) -> tuple[int, str, dict[str, str]]:
+    """HTTP status, reason and headers, without a text of the provider's.
 
     402 if the request asks for more than it may spend, 429 if the day's budget is used up, 504 if
     it took too long, 502 or 503 if the model's API failed.
     """
     if isinstance(error, BudgetExceeded):
-        if tenant.ledger().bound_by(error.limit):
-            return 429, f"the day's budget is used up: {error.limit}"
-        if error.limit.kind == "seconds":
-            return 504, f"no answer in time: {error.limit}"
-        return 402, f"the request needs more than it may spend: {error.limit}"
+        limit = error.limit
+        if limit.renews_at is not None:  # of a quota
+            wait = math.ceil(limit.renews_at.timestamp() - time.time())
+            headers = {"Retry-After": str(max(1, wait))}
+            return 429, f"the day's budget is used up: {limit}", headers
+        if limit.kind == "seconds":
+            return 504, f"no answer in time: {limit}", {}
+        return 402, f"the request needs more than it may spend: {limit}", {}
     if isinstance(error, RateLimitError):
-        return 503, "the model is overloaded"
+        return 503, "the model is overloaded", {}
     if isinstance(error, APITimeoutError):
-        return 504, "the model did not answer in time"
-    return 502, "the model failed"
+        return 504, "the model did not answer in time", {}
+    return 502, "the model failed", {}
 
 
 # ---- traces -------------------------------------------------------------------------------------

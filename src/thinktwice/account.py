@@ -217,6 +217,7 @@ class Account:
             apart=getattr(self.apart(()), kind),
             owner=self,
             quota=None if self.shared is None else self.shared.name,
+            renews_at=None if self.shared is None else self.shared.renews_at,
         )
 
     def ended_by(self) -> Limit | None:

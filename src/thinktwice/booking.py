@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import threading
 from contextvars import ContextVar
-from decimal import Decimal
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from thinktwice.account import Refusal, now
 from thinktwice.budget import Need
-from thinktwice.entry import Entry
+from thinktwice.costing import cost_of
+from thinktwice.entry import ZERO, Entry
 from thinktwice.errors import UsageError, status_of
 from thinktwice.limiter.failures import is_unbilled
 from thinktwice.limiter.passage import Passage
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from thinktwice.entry import Role, Status
     from thinktwice.scope import Scope
     from thinktwice.telemetry import Leaf
-
-FREE: Final = Decimal(0)
 
 _current: ContextVar[Booking | None] = ContextVar("thinktwice_booking", default=None)
 
@@ -131,10 +129,11 @@ class Booking:
         scope = self.scope
         if scope.ledger.parent is not None:
             scope.ledger.parent.make_room(1)
-        leases = scope.ledger.reserve(Need(tokens=0, cost=FREE))
+        leases = scope.ledger.reserve(Need(tokens=0, cost=ZERO))
         if isinstance(leases, Refusal):
             return False
-        leaf = scope.recorder.leaf(self.model, self.provider, {})
+        around = self._leaf.around  # beside the call that follows it
+        leaf = scope.recorder.leaf(self.model, self.provider, {}, around=around)
         refused = Booking(
             scope, leases[0], role=self._role, model=self.model, provider=self.provider, leaf=leaf
         )
@@ -153,9 +152,15 @@ class Booking:
         """Keep what is asked, for its span: a text, or messages. Only where that is captured."""
         self._leaf.ask(prompt)
 
-    def hear(self, reply: object, finish_reason: str | None = None) -> None:
-        """Keep what was answered, likewise."""
-        self._leaf.hear(reply, finish_reason)
+    def hear(self, replies: Sequence[object], finish_reasons: Sequence[str | None] = ()) -> None:
+        """Keep what was answered, likewise; see `Leaf.hear`."""
+        self._leaf.hear(replies, finish_reasons)
+
+    def answered(self, completions: Sequence[Completion[object]]) -> None:
+        """Keep what a sampler returned, by each choice, likewise."""
+        if self.captures:
+            said = [each.value if each.text is None else each.text for each in completions]
+            self.hear(said, [each.finish_reason for each in completions])
 
     def tell(
         self,
@@ -245,9 +250,10 @@ class Booking:
         model, provider = model or self.model, provider or self.provider
         known = Usage() if usage is None else sound(usage)
         seconds = max(0.0, now() - self._started)  # before prices, which may have to be loaded
-        cost = self.scope.price(known, model, provider, cached=cached)
+        prices = self.scope.prices
+        cost = cost_of(known, model, provider, prices=prices, cached=cached)
         if cost is None and model != self.model:  # a dated name, of the one that was asked for
-            cost = self.scope.price(known, self.model, provider, cached=cached)
+            cost = cost_of(known, self.model, provider, prices=prices, cached=cached)
         return Entry(
             role=self._role,
             status=status,

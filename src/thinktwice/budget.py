@@ -11,6 +11,7 @@ from thinktwice.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from datetime import datetime
     from fractions import Fraction
 
     from thinktwice.lease import Sums
@@ -138,6 +139,7 @@ class Limit:
             selects among the samples.
         owner: Whose cap it is; see `Ledger.bound_by`.
         quota: Name of the quota whose cap it is; None of any other budget.
+        renews_at: When that quota starts anew; None of one that never does.
     """
 
     kind: Kind
@@ -148,6 +150,7 @@ class Limit:
     apart: Decimal | float = 0
     owner: object = field(default=None, repr=False, compare=False)
     quota: str | None = field(default=None, repr=False)
+    renews_at: datetime | None = field(default=None, repr=False)
 
     def __str__(self) -> str:
         """One line."""
@@ -159,7 +162,9 @@ class Limit:
         allowed = _plain(self.allowed)
         unit = _UNIT[self.kind]
         whose = "budget" if self.quota is None else f"quota {self.quota!r}"
-        return f"{whose} of {allowed} {unit[0] if allowed == '1' else unit[1]} used up ({spent})"
+        renews = f"; anew at {self.renews_at:%Y-%m-%d %H:%M} UTC" if self.renews_at else ""
+        units = unit[0] if allowed == "1" else unit[1]
+        return f"{whose} of {allowed} {units} used up ({spent}){renews}"
 
     def as_it_ended(self) -> Limit:
         """With what was spent once all calls that were in flight then had ended."""
@@ -172,7 +177,8 @@ class Limit:
 
     def __reduce__(self) -> tuple[Callable[..., Limit], tuple[object, ...]]:
         """Pickle without the owner, which is bound to a process."""
-        return _limit, (self.kind, self.quota, *(getattr(self, each) for each in _AMOUNTS))
+        amounts = (getattr(self, each) for each in _AMOUNTS)
+        return _limit, (self.kind, self.quota, self.renews_at, *amounts)
 
 
 @runtime_checkable
@@ -210,8 +216,11 @@ _UNIT: Final[Mapping[Kind, tuple[str, str]]] = {
 }
 
 
-def _limit(kind: Kind, quota: str | None, *amounts: Decimal | float) -> Limit:
-    return Limit(**dict(zip(_AMOUNTS, amounts, strict=True)), kind=kind, quota=quota)
+def _limit(
+    kind: Kind, quota: str | None, renews_at: datetime | None, *amounts: Decimal | float
+) -> Limit:
+    named = dict(zip(_AMOUNTS, amounts, strict=True))
+    return Limit(**named, kind=kind, quota=quota, renews_at=renews_at)
 
 
 def _plain(amount: Decimal | float) -> str:

@@ -6,13 +6,15 @@ import asyncio
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from thinktwice.account import now
-from thinktwice.booking import FREE
 from thinktwice.budget import Limit, Need
+from thinktwice.costing import cost_of, worst_case
+from thinktwice.entry import ZERO
 from thinktwice.errors import BudgetExceeded, UsageError
 from thinktwice.sample import Sample, Usage
 from thinktwice.sampling import as_source
 from thinktwice.scope import HEARD, current_scope
-from thinktwice.tokens import estimate_usage, text_of
+from thinktwice.texts import text_of
+from thinktwice.tokens import estimate_usage
 
 if TYPE_CHECKING:
     from thinktwice.booking import Booking
@@ -104,9 +106,7 @@ async def _sent(
     if usage is None and booking.scope.ledger.capped:  # a cap must bind even where nobody counts
         text = _text(completion)
         usage = estimate_usage(source.read(prompt), text, completion.model or source.model)
-    if booking.captures:
-        reply = completion.value if completion.text is None else completion.text
-        booking.hear(reply, completion.finish_reason)
+    booking.answered([completion])
     booking.tell([completion.finish_reason], response_id=completion.response_id)
     booking.settle(
         usage=usage,
@@ -189,10 +189,12 @@ async def reserve(
     Raises:
         BudgetExceeded: It does not fit, and nothing in flight could change that.
     """
-    need, cap = Need(tokens=0, cost=FREE), source.output_cap(options)
+    need, cap = Need(tokens=0, cost=ZERO), source.output_cap(options)
     if source.leaf:
         read = source.read(prompt)
-        need = scope.worst_case(source.model, source.provider, read, cap, role="sample")
+        need = worst_case(
+            scope, read, cap, model=source.model, provider=source.provider, role="sample"
+        )
     elif not source.refusable:
         need = Need(kind=f"{scope.role}:{HEARD}")  # of unknown size: one goes first
     needs = [need]
@@ -221,11 +223,13 @@ def _share(scope: Scope, sample: Need, verifier: object, prompt: object, cap: in
             return worst
     seen = scope.ledger.typical(f"verify:{source.model if source else None}")
     if seen is not None:
-        return Need(tokens=seen[0].total_tokens or 0, cost=seen[1] or FREE)
+        return Need(tokens=seen[0].total_tokens or 0, cost=seen[1] or ZERO)
     tokens = sample.tokens or 0
     usage = Usage(input_tokens=tokens, output_tokens=0, source="estimated")
-    cost = scope.price(usage, source.model, source.provider) if source else None
-    return Need(tokens=tokens, cost=cost or sample.cost or FREE)
+    cost = None
+    if source is not None:
+        cost = cost_of(usage, source.model, source.provider, prices=scope.prices)
+    return Need(tokens=tokens, cost=cost or sample.cost or ZERO)
 
 
 def _worst_judgement(
@@ -237,8 +241,14 @@ def _worst_judgement(
     if callable(request):
         reads, written = request(_BLANK, prompt=prompt), (cap or 0) * _BYTES_PER_TOKEN
     most = judge.output_cap(getattr(verifier, "options", None) or {})
-    worst = scope.worst_case(
-        judge.model, judge.provider, reads, most, role="verify", further=written
+    worst = worst_case(
+        scope,
+        reads,
+        most,
+        model=judge.model,
+        provider=judge.provider,
+        role="verify",
+        further=written,
     )
     known = callable(request) and cap is not None and worst.tokens is not None
     return worst if known or (scope.ledger.strict and worst.tokens is None) else None

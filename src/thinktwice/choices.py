@@ -109,9 +109,10 @@ class Choices(Generic[P, T]):
 
 
 def _tell(source: Source[P, T], completions: Sequence[Completion[T]], n: int) -> None:
-    """Have the span of the request say how many choices it asked for, and how each ended."""
+    """Have the span of the request say how many choices it asked for, and what came of each."""
     booking = current_booking() if source.leaf else None  # else its calls are booked further in
     if booking is not None:
+        booking.answered(completions)
         booking.tell([each.finish_reason for each in completions], choices=n)
 
 

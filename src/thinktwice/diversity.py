@@ -5,7 +5,6 @@ Pure: it reads results, samples or recorded answers, and draws nothing.
 
 from __future__ import annotations
 
-import html
 import math
 import random
 from collections import Counter
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, cast
 from thinktwice.errors import TypeOf, UsageError, is_number
 from thinktwice.result import Result
 from thinktwice.sample import Sample
+from thinktwice.tables import html_table, listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -109,15 +109,10 @@ class Diversity:
 
     def __str__(self) -> str:
         """A line for each figure."""
-        facts = list(self._facts())
-        width = max(len(name) for name, _ in facts)
-        return "\n".join(f"{name:{width}}  {text}" for name, text in facts)
+        return "\n".join(listed(self._facts()))
 
     def _repr_html_(self) -> str:
-        rows = (
-            f"<tr><th>{name}</th><td>{html.escape(text)}</td></tr>" for name, text in self._facts()
-        )
-        return f"<table>{''.join(rows)}</table>"
+        return html_table(self._facts(), named=True)
 
     def _facts(self) -> Iterator[tuple[str, str]]:
         yield "questions", f"{self.questions}"

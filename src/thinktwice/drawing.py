@@ -18,7 +18,7 @@ from thinktwice.judging import Judging
 from thinktwice.limiter.failures import is_congestion
 from thinktwice.nursery import recalled
 from thinktwice.sample import Completion, Sample, finish_meaning
-from thinktwice.scope import entered
+from thinktwice.workflow import entered
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Hashable

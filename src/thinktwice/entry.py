@@ -25,7 +25,7 @@ def dollars(cost: Decimal | None) -> str:
     """A price for people: four significant decimals; "unpriced" for None."""
     if cost is None:
         return "unpriced"
-    return f"${cost:.4f}" if cost >= Decimal("0.001") or not cost else f"${cost:.2g}"
+    return f"${cost:,.4f}" if cost >= Decimal("0.001") or not cost else f"${cost:.2g}"
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)

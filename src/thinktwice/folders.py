@@ -25,6 +25,22 @@ def named_path(path: object) -> Path:
     return Path(text)
 
 
+def address_to_read(path: Path) -> str:
+    """Of a file, for SQLite: even to read it keeps files beside it, unless nobody can write there.
+
+    Args:
+        path: The file, which exists.
+
+    Raises:
+        OSError: It cannot be looked at.
+    """
+    path = path.resolve()
+    log = path.with_name(f"{path.name}-wal")
+    written = log.exists() and log.stat().st_size
+    still = not written and not os.access(path.parent, os.W_OK)
+    return f"{path.as_uri()}?{'immutable=1' if still else 'mode=ro'}"
+
+
 def state_folder() -> Path:
     r"""For what should last: `$XDG_STATE_HOME/thinktwice`, or what other platforms have for it.
 

@@ -47,6 +47,12 @@ _OF_DATADOG: Final = (
     *("anthropic", "google.genai", "langchain_core", "litellm", "llama_index.core", "openai"),
     "vertexai",
 )
+# MLflow patches them, too, and keeps here with which settings.
+_MLFLOW: Final = "mlflow.utils.autologging_utils"
+_OF_MLFLOW: Final = (
+    *("anthropic", "bedrock", "gemini", "groq", "langchain", "litellm", "llama_index"),
+    *("mistral", "openai"),
+)
 
 node: ContextVar[Node | None] = ContextVar("thinktwice_node", default=None)
 """What a framework with a tree of its own opens inside each sample and verdict, so that the calls
@@ -76,6 +82,7 @@ def _patched() -> bool:
         "langfuse.openai" in sys.modules  # it patches as it is imported
         or ("logfire" in sys.modules and _by_logfire())
         or ("ddtrace" in sys.modules and _by_datadog())
+        or (_MLFLOW in sys.modules and _by_mlflow())
     )
 
 
@@ -92,6 +99,13 @@ def _by_datadog() -> bool:
     return type(trace.get_tracer_provider()).__module__.startswith("ddtrace.") and any(
         _imported(package).get(mark) for package in _OF_DATADOG for mark in _DATADOG
     )
+
+
+def _by_mlflow() -> bool:
+    """What is imported and not switched on has no settings there."""
+    kept: Any = _imported(_MLFLOW).get("AUTOLOGGING_INTEGRATIONS", {})
+    settings = [kept.get(each, {}) for each in _OF_MLFLOW]
+    return any(not each.get("disable", True) and each.get("log_traces", True) for each in settings)
 
 
 def _imported(package: str) -> Mapping[str, object]:

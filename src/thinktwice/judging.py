@@ -14,9 +14,9 @@ from thinktwice.errors import TypeOf, UsageError, status_of
 from thinktwice.instrumentation import noded
 from thinktwice.nursery import recalled
 from thinktwice.sample import NO_USAGE, Verdict
-from thinktwice.scope import entered
 from thinktwice.state import State
 from thinktwice.tool_runs import verdict_by
+from thinktwice.workflow import entered
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,6 +10,7 @@ from thinktwice.sample import NO_USAGE, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from datetime import datetime
     from decimal import Decimal
 
     from thinktwice.account import Account
@@ -44,11 +45,17 @@ class Shared(Protocol):
 
     Attributes:
         name: Of the quota.
+        renews_at: When it starts anew, if ever.
     """
 
     @property
     def name(self) -> str:
         """Of the quota."""
+        ...
+
+    @property
+    def renews_at(self) -> datetime | None:
+        """When it starts anew, if ever."""
         ...
 
     def totals(self) -> tuple[Sums, Sums]:

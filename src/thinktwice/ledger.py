@@ -13,10 +13,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from thinktwice.account import NO_CAPS, Account, now
+from thinktwice.bill import bill
 from thinktwice.budget import Need
 from thinktwice.entry import ZERO, Total, dollars
 from thinktwice.lease import Lease, Refusal, Slot, Sums
 from thinktwice.sample import NO_USAGE
+from thinktwice.tables import html_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -302,38 +304,21 @@ class Ledger:
 
     def __str__(self) -> str:
         """Calls, tokens, money, wall-clock seconds."""
-        return self._line(NO_CAPS)
-
-    def _line(self, caps: Budget) -> str:
-        """What was spent, and of which caps."""
-        total = self.total
-        calls = f"{total.calls} launched"
-        if caps.calls is not None:
-            calls = f"{total.calls} of {caps.calls} calls"
-        tokens = total.usage.total_tokens
-        counted = "tokens unknown" if tokens is None and total.calls else f"{tokens or 0:,} tokens"
-        if caps.tokens is not None:
-            counted = counted.removesuffix(" tokens") + f" of {caps.tokens:,} tokens"
-        money = dollars(total.cost)
-        if total.unpriced and total.cost is not None:
-            money += f" + {total.unpriced} unpriced"
-        if caps.money is not None:
-            money += f" of {dollars(caps.money)}"
-        seconds = f"{self.seconds:.1f}"
-        if caps.seconds is not None:
-            seconds += f" of {caps.seconds:.1f}"
-        return f"{calls}, {counted}, {money}, {seconds} s"
+        return bill(self.total, seconds=self.seconds, caps=NO_CAPS)
 
     def to_html(self) -> str:
         """A table by role, for notebooks."""
-        rows = "".join(
-            f"<tr><td>{role}</td><td>{t.calls or t.tools}</td>"
-            f"<td>{t.usage.input_tokens or 0:,}</td><td>{t.usage.output_tokens or 0:,}</td>"
-            f"<td>{dollars(t.cost)}</td></tr>"
-            for role, t in self.by_role.items()
+        rows = (
+            (
+                role,
+                f"{total.calls or total.tools}",
+                f"{total.usage.input_tokens or 0:,}",
+                f"{total.usage.output_tokens or 0:,}",
+                dollars(total.cost),
+            )
+            for role, total in self.by_role.items()
         )
-        head = "<tr><th>role</th><th>calls</th><th>input</th><th>output</th><th>cost</th></tr>"
-        return f"<table>{head}{rows}</table>"
+        return html_table(rows, head=("role", "calls", "input", "output", "cost"))
 
     def _repr_html_(self) -> str:
         return self.to_html()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
@@ -19,6 +20,15 @@ if TYPE_CHECKING:
 MILLION: Final = Decimal(1_000_000)
 ZERO: Final = Decimal(0)
 INSTALL: Final = "pip install thinktwice[prices]"
+
+
+_PATH: Final = re.compile(r"^(.*/)?publishers/[^/]+/models/|^models/")
+"""What Google writes before the name of a model."""
+
+
+def without_path(model: str) -> str:
+    """The name of a model alone."""
+    return _PATH.sub("", model)
 
 
 class Billed(NamedTuple):
@@ -126,7 +136,7 @@ class GenaiPrices:
         if asked in self._models:
             return self._models[asked]
         known = None if provider is None else _PROVIDERS.get(provider.lower(), provider)
-        name = model.removeprefix("models/")
+        name = without_path(model)
         try:
             server, info = prices.find_provider_model(name, None, known, None)
             found = self._models[asked] = server.id, info

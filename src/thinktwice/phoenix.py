@@ -6,11 +6,12 @@ import json
 import os
 import re
 from dataclasses import dataclass
+from http.client import HTTPException
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 from urllib.error import HTTPError, URLError
-from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
+from thinktwice.addresses import is_address, without_secrets
 from thinktwice.errors import UsageError
 
 if TYPE_CHECKING:
@@ -132,10 +133,9 @@ class _Server:
     """Its GraphQL."""
 
     def __init__(self, url: str) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.netloc:
-            raise UsageError("phoenix", url, "give its address, such as http://127.0.0.1:6006")
         self._url = url
+        if not is_address(url, login=False):
+            raise self._wrong(f"give its address, such as http://127.0.0.1:6006; {_KEY} is its key")
         self._headers = {"content-type": "application/json"}
         if key := os.environ.get(_KEY):
             self._headers["authorization"] = f"Bearer {key}"
@@ -161,7 +161,7 @@ class _Server:
             error.close()
             remedy = f"it answers {error.code}: set {_KEY}" if error.code in {401, 403} else None
             raise self._wrong(remedy or f"it answers {error.code}: is it Phoenix?") from None
-        except (URLError, TimeoutError, ConnectionError):
+        except (URLError, TimeoutError, ConnectionError, HTTPException):
             raise self._wrong("it does not answer: is Phoenix running there?") from None
         except (TypeError, ValueError):
             raise self._wrong("it does not answer as Phoenix does") from None
@@ -170,7 +170,7 @@ class _Server:
         return read["data"]
 
     def _wrong(self, remedy: str) -> UsageError:
-        return UsageError("phoenix", self._url, remedy)
+        return UsageError("phoenix", without_secrets(self._url), remedy)
 
 
 def _said(errors: object) -> str:

@@ -18,7 +18,7 @@ from thinktwice.limiter.replicas import Replicas
 from thinktwice.limiter.slots import Held
 from thinktwice.sampling import as_source
 from thinktwice.scope import current_scope
-from thinktwice.tokens import text_of
+from thinktwice.texts import text_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator

@@ -81,7 +81,7 @@ class PriceFile:
         self._prices = PriceTable(content.prices)
         self._discounts = content.discounts
         self._factors = content.tiers
-        if tier is not None and tier not in self._factors:
+        if tier is not None:
             check_tier(tier, self._factors)
 
     def __repr__(self) -> str:
@@ -92,7 +92,7 @@ class PriceFile:
     def price(self, usage: Usage, *, model: str | None, provider: str | None) -> Decimal | None:
         """USD of one call; None where neither the file nor the list knows it."""
         tier = usage.tier or self.tier
-        factor = None if tier is None else self._factors.get(tier)
+        factor = None if tier is None else self._factors.get(tier.lower())
         asked = tier if factor is None else None
         if asked != usage.tier:
             usage = replace(usage, tier=asked)
@@ -153,8 +153,8 @@ class _Content:
 
     def __init__(self, path: Path) -> None:
         try:
-            with path.open("rb") as file:
-                self._fields = tomllib.load(file, parse_float=Decimal)
+            text = path.read_bytes().decode("utf-8-sig")  # editors of Windows write such a mark
+            self._fields = tomllib.loads(text, parse_float=Decimal)
         except OSError as error:
             remedy = f"{path.name} cannot be read: {error.strerror}"
             raise UsageError("path", str(path), remedy) from None
@@ -176,11 +176,11 @@ class _Content:
         table = self._table("models")
         self.prices = {name: self._price(name, given) for name, given in table.items()}
         self.discounts = self._factors("discounts", most=_ONE)
-        self.tiers = self._factors("tiers")
+        self.tiers = {name.lower(): each for name, each in self._factors("tiers").items()}
         for name in self.prices:
-            _check_star(f"models.{name}", name)
+            _check_name(f"models.{name}", name)
         for name in self.discounts.keys() - {"*"}:
-            _check_star(f"discounts.{name}", name)
+            _check_name(f"discounts.{name}", name)
 
     def _read_currency(self) -> tuple[str, Decimal]:
         currency = self._fields.get("currency", "USD")
@@ -245,8 +245,10 @@ class _Content:
         return cast("Mapping[str, object]", table)
 
 
-def _check_star(where: str, name: str) -> None:
-    """A pattern that would match nothing must not pass for one that does."""
+def _check_name(where: str, name: str) -> None:
+    """What would match nothing must not pass for what does."""
+    if not name.strip("/") or name != name.strip().strip("/"):
+        raise UsageError(where, name, "write it as 'gpt-5', 'openai/gpt-5' or 'openai/*'")
     if "*" in name and (name.count("*") > 1 or not name.endswith("/*") or name == "/*"):
         remedy = "a star stands for all models of a provider: write it as 'openai/*'"
         raise UsageError(where, name, remedy)
@@ -262,6 +264,8 @@ def check_tier(tier: str, own: Mapping[str, Decimal]) -> None:
     Raises:
         UsageError: Nobody does.
     """
+    if str(tier).lower() in own:
+        return
     known = sorted({*own, *listed_tiers()})
     if tier not in known:
         remedy = f"known are {', '.join(known) or 'none'}: put it under [tiers] of a price file"

@@ -10,9 +10,9 @@ from datetime import UTC, date, datetime
 from http.client import HTTPException
 from typing import TYPE_CHECKING, Final
 from urllib.error import HTTPError, URLError
-from urllib.parse import urlsplit
 from urllib.request import urlopen
 
+from thinktwice.addresses import is_address, without_secrets
 from thinktwice.errors import UsageError
 from thinktwice.saved_prices import (
     installed_version,
@@ -33,6 +33,7 @@ _SECONDS: Final = 30
 _MOST_BYTES: Final = 100_000_000
 _LEAST: Final = 0.8
 """Share of the models in use that a list must have: one with fewer was cut short on its way."""
+_NO_ADDRESS: Final = "give an address that begins with https://, without a password"
 _NO_LIST: Final = "what is there is no list of genai-prices; the list in use stays as it is"
 
 
@@ -56,7 +57,7 @@ class Update:
     """What an update has brought.
 
     Attributes:
-        url: Where from.
+        url: Where from, without a password or what may be a key.
         at: When.
         path: Where it is saved.
         models: How many it has.
@@ -93,11 +94,12 @@ def update_prices(url: str | None = None) -> Update:
     try:
         providers = parsed(raw)
     except (ValueError, TypeError, KeyError):
-        raise UsageError("update", url, _NO_LIST) from None
+        raise UsageError("update", without_secrets(url), _NO_LIST) from None
     at, path = datetime.now(UTC).replace(microsecond=0), saved_path()
-    update = _compare(_in_use(path), providers, Update(url, at, path))
+    shown = without_secrets(url)
+    update = _compare(_in_use(path), providers, Update(shown, at, path))
     _write(
-        path, {"url": url, "at": at.isoformat(), "package": installed_version(), "providers": raw}
+        path, {"url": shown, "at": at.isoformat(), "package": installed_version(), "providers": raw}
     )
     saved_list.cache_clear()
     return update
@@ -165,9 +167,8 @@ def _default_url() -> str:
 
 
 def _fetch(url: str) -> object:
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.netloc:
-        raise UsageError("update", url, "give an address that begins with https://")
+    if not is_address(url, login=False):
+        raise UsageError("update", without_secrets(url), _NO_ADDRESS)
     try:
         with urlopen(url, timeout=_SECONDS) as reply:  # noqa: S310 - http or https, see above
             return json.loads(reply.read(_MOST_BYTES))
@@ -177,11 +178,11 @@ def _fetch(url: str) -> object:
     except (URLError, TimeoutError, ConnectionError, HTTPException):
         raise _unanswered(url, "it does not answer") from None
     except ValueError:
-        raise UsageError("update", url, _NO_LIST) from None
+        raise UsageError("update", without_secrets(url), _NO_LIST) from None
 
 
 def _unanswered(url: str, reason: str) -> UsageError:
-    return UsageError("update", url, f"{reason}; the list in use stays as it is")
+    return UsageError("update", without_secrets(url), f"{reason}; the list in use stays as it is")
 
 
 def _write(path: Path, content: Mapping[str, object]) -> None:

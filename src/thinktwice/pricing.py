@@ -18,7 +18,7 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 from thinktwice.errors import ThinktwiceWarning, UsageError
-from thinktwice.list_prices import INSTALL, MILLION, ZERO, GenaiPrices, billed
+from thinktwice.list_prices import INSTALL, MILLION, ZERO, GenaiPrices, billed, without_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -217,7 +217,7 @@ def _warn_once() -> None:
 
 def spellings(model: str) -> Iterable[str]:
     """Names that prices of a model may stand under, narrowest first."""
-    bare = model.removeprefix("models/")
+    bare = without_path(model)
     return dict.fromkeys((model, bare, _DATE.sub("", bare)))
 
 

@@ -127,7 +127,10 @@ class PriceSource(Protocol):
     """Turns tokens into money."""
 
     def price(self, usage: Usage, *, model: str | None, provider: str | None) -> Decimal | None:
-        """USD of one call; None when the price is not known (never 0)."""
+        """USD of one call; None when the price is not known (never 0).
+
+        Any count of the usage may be None: only what is free has a price without.
+        """
         ...
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from difflib import get_close_matches
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from thinktwice.pricing import default_prices, list_prices
@@ -13,11 +14,18 @@ from thinktwice.sample import Usage
 from thinktwice.saved_prices import current_snapshot, installed_version, newest, saved_list
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from thinktwice.list_prices import GenaiPrices
     from thinktwice.price_file import PriceFile
     from thinktwice.protocols import PriceSource
 
+_SHOWN: Final = 3
 _FEW: Final = 1000  # tokens: below the length from which any model charges more
 _MANY: Final = 1_000_000
+_STANDARD: Final = (
+    "default"  # the name of that tier, which no file and no list has another price of
+)
 
 
 @dataclass(frozen=True)
@@ -54,7 +62,8 @@ class Quote:
         rates: What it costs; None if it is unpriced.
         origin: "file", "list", or "unpriced".
         discount: What the file takes off the list price, as a part of it.
-        near: Names that are like it and have a price, where it has none.
+        near: Names that have a price, where it has none: it at a provider, or others like it.
+        standard: No other price is known of the tier that was asked for than the standard one.
     """
 
     name: str
@@ -64,6 +73,7 @@ class Quote:
     origin: str
     discount: Decimal
     near: tuple[str, ...] = ()
+    standard: bool = False
 
 
 @dataclass(frozen=True)
@@ -94,26 +104,51 @@ def quote(name: str, file: PriceFile | None = None, *, tier: str | None = None) 
         tier: The service tier of the call; the standard one by default.
     """
     prices = default_prices(file)
-    head, _, tail = name.partition("/")
-    # A slash may also be a part of the name, as in "meta-llama/llama-3": then it is no provider.
-    for model, provider in ((tail, head), (name, None)) if tail else ((name, None),):
+    for model, provider in _readings(name):
         rates = rates_of(prices, model, provider, tier=tier)
         if rates is not None:
             off = Decimal(0) if file is None else file.discount(model=model, provider=provider)
             origin = "file" if off is None else "list"
-            return Quote(name, model, provider, rates, origin, off or Decimal(0))
+            usual = rates if tier is None else rates_of(prices, model, provider, tier=_STANDARD)
+            standard = tier is not None and rates == usual
+            return Quote(name, model, provider, rates, origin, off or Decimal(0), (), standard)
     near = _near(name, () if file is None else file.models)
     return Quote(name, name, None, None, "unpriced", Decimal(0), near)
 
 
+def _readings(name: str) -> Iterable[tuple[str, str | None]]:
+    """Model and provider: a slash may also be a part of the name, as in "meta-llama/llama-3"."""
+    head, _, tail = name.partition("/")
+    return ((tail, head), (name, None)) if tail else ((name, None),)
+
+
 def _near(name: str, own: tuple[str, ...]) -> tuple[str, ...]:
-    """Names that are written like it."""
-    known = set(own)
-    if list_prices() is not None:
-        for each in current_snapshot().providers:
-            known.update(model.id for model in each.models)
-            known.update(f"{each.id}/{model.id}" for model in each.models)
-    return tuple(get_close_matches(name.lower(), sorted(known), n=3, cutoff=0.7))
+    """What has a price: the name with a provider before it, or else names written like it."""
+    listed = list_prices()
+    if listed is None:
+        return _alike(name, own)[:_SHOWN]
+    providers = current_snapshot().providers
+    serving = (each.id for each in providers if _serves(listed, each.id, name))
+    if found := tuple(f"{each}/{name}" for each in serving):
+        return found[:_SHOWN]
+    ids = {model.id for each in providers for model in each.models}
+    ids.update(f"{each.id}/{model.id}" for each in providers for model in each.models)
+    # Some have a price only where the provider is said.
+    near = (each for each in _alike(name, {*own, *ids}) if each in own or _is_priced(listed, each))
+    return tuple(islice(near, _SHOWN))
+
+
+def _serves(listed: GenaiPrices, provider: str, model: str) -> bool:
+    found = listed.name(model, provider)
+    return found is not None and found[0] == provider and bool(rates_of(listed, model, provider))
+
+
+def _is_priced(listed: GenaiPrices, name: str) -> bool:
+    return any(rates_of(listed, model, provider) for model, provider in _readings(name))
+
+
+def _alike(name: str, known: Collection[str]) -> tuple[str, ...]:
+    return tuple(get_close_matches(name.lower(), sorted(known), n=4 * _SHOWN, cutoff=0.7))
 
 
 def rates_of(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import logging
 import sysconfig
 import warnings
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from thinktwice.errors import ThinktwiceWarning
@@ -142,6 +144,19 @@ def tell_once(message: str) -> None:
     if message not in _told:
         _told.add(message)
         warnings.warn(message, ThinktwiceWarning, stacklevel=_level_of_the_caller())
+
+
+def tell_safely(message: str) -> None:
+    """Like `tell_once`, for what must neither end a run nor a thread.
+
+    A filter may turn the warning into an error; a hook, or a logging handler, may raise one. Then
+    it is logged instead.
+    """
+    try:
+        tell_once(message)
+    except Exception:  # noqa: BLE001 - see above
+        with suppress(Exception):
+            logging.getLogger("thinktwice").warning(message)
 
 
 def _level_of_the_caller() -> int:

@@ -6,6 +6,8 @@ import html
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from thinktwice.tables import html_table
+
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
 
@@ -142,8 +144,6 @@ class Result(Generic[T_co]):
         """A table of the fields, the least agreed first."""
         if not self.shares:
             return ""
-        rows = "".join(
-            f"<tr><td>{html.escape(path)}</td><td>{share:.2f}</td></tr>"
-            for path, share in sorted(self.shares.items(), key=lambda each: each[1])
-        )
-        return f"<table><tr><th>field</th><th>agreement</th></tr>{rows}</table>"
+        shares = sorted(self.shares.items(), key=lambda each: each[1])
+        rows = ((path, f"{share:.2f}") for path, share in shares)
+        return html_table(rows, head=("field", "agreement"))

@@ -14,7 +14,7 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, Final
 
 from thinktwice.folders import cache_folder
-from thinktwice.remarks import tell_once
+from thinktwice.remarks import tell_safely
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -75,13 +75,13 @@ def saved_list() -> SavedList | None:
     try:
         return read_saved(saved_path())
     except FileNotFoundError:
-        tell_once(f"{VARIABLE} is set and no price list was saved, {_USED_INSTEAD}")
+        tell_safely(f"{VARIABLE} is set and no price list was saved, {_USED_INSTEAD}")
     except _OtherVersionError:
-        tell_once(
+        tell_safely(
             f"the saved price list was fetched for another version of genai-prices, {_USED_INSTEAD}"
         )
     except (OSError, ValueError, KeyError, TypeError):
-        tell_once(f"the saved price list, {saved_path()}, cannot be read, {_USED_INSTEAD}")
+        tell_safely(f"the saved price list, {saved_path()}, cannot be read, {_USED_INSTEAD}")
     return None
 
 

@@ -1,8 +1,8 @@
 """Where the calls below a sample or a verdict are booked.
 
 A model call is booked before it is sent and settled once afterwards, wherever it comes from: a
-sampler of ours, or a framework's callback deep inside a chain. The current scope is a context
-variable, so that a judge, a nested run and a chain all find it.
+sampler of ours, or a framework's callback deep inside a chain. The scope of the running code is
+found by `current_scope`: a judge, a nested run and a chain all find it.
 """
 
 from __future__ import annotations
@@ -12,24 +12,23 @@ from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Final
 
-from thinktwice.account import Refusal
-from thinktwice.booking import FREE, Booking, current_booking
-from thinktwice.budget import Need
-from thinktwice.errors import BudgetExceeded, RunError, UsageError
+from thinktwice.advance import Advance
+from thinktwice.booking import Booking, current_booking
+from thinktwice.costing import worst_case
+from thinktwice.errors import RunError
 from thinktwice.ledger import Ledger
 from thinktwice.limiter.passage import first_size
 from thinktwice.limiter.slots import Idle, Working
-from thinktwice.sample import NO_USAGE, Usage
+from thinktwice.sample import NO_USAGE
 from thinktwice.telemetry import NO_LEAF
-from thinktwice.tokens import has_media, text_of, upper_bound_tokens
-from thinktwice.workflow import spending
+from thinktwice.workflow import current_scope
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
-    from decimal import Decimal
+    from contextlib import AbstractContextManager
 
     from thinktwice.account import Lease
-    from thinktwice.budget import Limit
+    from thinktwice.budget import Limit, Need
     from thinktwice.entry import Role, Status, Total
     from thinktwice.limiter import Limiter
     from thinktwice.protocols import PriceSource
@@ -41,7 +40,6 @@ HEARD: Final = "heard of"
 
 _GONE = "the run has moved on without this sample: the call is not sent"
 
-_scope: ContextVar[Scope | None] = ContextVar("thinktwice_scope", default=None)
 _numbered: ContextVar[tuple[Scope, int] | None] = ContextVar("thinktwice_number", default=None)
 
 
@@ -106,8 +104,7 @@ class Scope:
         self.prices = prices
         self.recorder = recorder
         self.nested: list[Result[object]] = []
-        self._leases = list(leases)
-        self._shared = bool(leases)  # held in the books of a sample, which these calls are not of
+        self._advance = Advance(self.ledger, leases)
         self._bookings: list[Booking] = []
         self.begun = False
         self._ended = False
@@ -192,10 +189,8 @@ class Scope:
         if self.gone:
             raise RunError(_GONE)
         role = role or self.role
-        need = self.worst_case(model, provider, prompt, max_tokens, role=role)
-        lease = self._leases.pop() if self._leases else None
-        if lease is None or self._shared or not lease.fits(need):
-            lease = await self._exchanged(lease, need)
+        need = worst_case(self, prompt, max_tokens, model=model, provider=provider, role=role)
+        lease = self._advance.fitting(need) or await self._exchanged(need)
         if self.gone:  # it ended while this waited, on behalf of a thread
             lease.release()
             raise RunError(_GONE)
@@ -215,6 +210,9 @@ class Scope:
             await self._leave(booking)
         return booking
 
+    async def _exchanged(self, need: Need) -> Lease:
+        return await self._advance.exchanged(need, self)
+
     async def _leave(self, booking: Booking) -> None:
         booking.queued, self.queued = self.queued, 0.0
         try:
@@ -226,25 +224,6 @@ class Scope:
             booking.withdraw()
             raise RunError(_GONE)
         booking.sent()
-
-    async def _exchanged(self, lease: Lease | None, need: Need) -> Lease:
-        """Another lease in the place of the one held for the first call, which ends either way."""
-        leases: list[Lease] = []
-        try:
-            got = self.ledger.reserve(need, instead=lease)
-            if isinstance(got, Refusal):
-                async with Idle(self):  # whoever waits for money must not keep others from work
-                    got = await self.ledger.acquire(need, instead=lease)
-                    leases = got if isinstance(got, list) else []
-        except BaseException:
-            for each in (*leases, *([lease] if lease else [])):
-                each.release()
-            raise
-        if isinstance(got, list):
-            return got[0]
-        if lease is not None:
-            lease.release()
-        raise BudgetExceeded(got)
 
     def book_from_thread(self, **call: object) -> Booking:
         """`book`, from a worker thread: what it would wait for happens on the run's own loop.
@@ -281,12 +260,7 @@ class Scope:
             booking, self._given_up = self._given_up, None
             booking.model, booking.provider = model, provider
             return booking
-        held = self._leases.pop() if self._leases else None
-        if held is None or self._shared:  # it is to be in the books of this scope
-            lease, limit = self.ledger.witness(f"{self.role}:{HEARD}", instead=held)
-        else:
-            lease, limit = held, self.ledger.exhausted
-        self.ledger.hear()
+        lease, limit = self._advance.witness(f"{self.role}:{HEARD}")
         leaf = self.recorder.leaf(model, provider, options or {}, emitted=emitted)
         booking = Booking(
             self, lease, role=self.role, model=model, provider=provider, leaf=leaf, size=0
@@ -308,17 +282,9 @@ class Scope:
         """
         return Working(self, booking, also)
 
-    @contextmanager
-    def resting(self) -> Generator[None]:
+    def resting(self) -> AbstractContextManager[None]:
         """It waits for the request of another draw, which must not wait for what this one holds."""
-        leases = tuple(self._leases)
-        for lease in leases:
-            lease.rest()
-        try:
-            yield
-        finally:
-            for lease in leases:
-                lease.wake()
+        return self._advance.resting()
 
     def join(self, *, counted: bool) -> None:
         """Its answer came in the request of another draw.
@@ -351,7 +317,7 @@ class Scope:
             self.ledger.parent.uncount()
         inside = current_booking()
         own = [inside.lease] if inside is not None and inside.scope is self else []
-        return [*self._leases, *own]
+        return [*self._advance.leases, *own]
 
     @asynccontextmanager
     async def lent(self) -> AsyncGenerator[None]:
@@ -365,50 +331,6 @@ class Scope:
         async with Idle(self):
             yield
 
-    def price(
-        self, usage: Usage, model: str | None, provider: str | None, *, cached: bool = False
-    ) -> Decimal | None:
-        """USD of a call; None while unpriced."""
-        if cached or usage == NO_USAGE:
-            return FREE
-        if usage.source == "missing":
-            return None
-        try:
-            return self.prices.price(usage, model=model, provider=provider)
-        except Warning:  # one of ours, turned into an error by the caller's filters
-            raise
-        except Exception as error:
-            remedy = f"its price() raised {type(error).__name__} for model {model!r}"
-            raise UsageError("prices", self.prices, remedy) from error
-
-    def worst_case(
-        self,
-        model: str | None,
-        provider: str | None,
-        prompt: object,
-        max_tokens: int | None,
-        *,
-        role: Role,
-        further: int = 0,
-    ) -> Need:
-        """The most that a call can take, as far as it is known and a cap makes it matter.
-
-        Args:
-            model: The model.
-            provider: Who serves it.
-            prompt: The input.
-            max_tokens: Output tokens at most; None if nobody says.
-            role: What the call is for.
-            further: Input tokens that are not in the prompt yet.
-        """
-        kind = f"{role}:{model}"
-        if not self.ledger.capped or max_tokens is None or has_media(prompt):
-            return Need(kind=kind)
-        inputs = upper_bound_tokens(text_of(prompt)) + further
-        worst = Usage(input_tokens=inputs, output_tokens=max_tokens, source="estimated")
-        cost = self.price(worst, model, provider)
-        return Need(tokens=inputs + max_tokens, cost=cost, kind=kind)
-
     def forget(self, booking: Booking) -> None:
         """A booking is settled."""
         if booking in self._bookings:
@@ -416,12 +338,11 @@ class Scope:
 
     def hold(self, lease: Lease) -> None:
         """Keep a lease for the first call."""
-        self._leases.append(lease)
+        self._advance.leases.append(lease)
 
     def release(self) -> None:
         """Give back what is held for the first calls: others, or none, took their place."""
-        while self._leases:
-            self._leases.pop().release()
+        self._advance.release()
 
     def end(self, status: Status, error: BaseException | None = None) -> Total:
         """Settle whatever is open, and add up.
@@ -432,37 +353,11 @@ class Scope:
         self._ended = True
         for booking in tuple(self._bookings):
             booking.settle(status=status if status != "ok" else "cancelled", error=error)
-        if self._leases and self.draws and self.begun:
+        lease = self._advance.take() if self.draws and self.begun else None
+        if lease is not None:
             self.silent = True
-            lease = self._leases.pop()
             alone = Booking(self, lease, role=self.role, model=None, provider=None, leaf=NO_LEAF)
             alone.settle(status=status, error=error, usage=NO_USAGE if self._joined else None)
             self._given_up = alone if status == "abandoned" else None
         self.release()
         return self.ledger.total
-
-
-def current_scope() -> Scope | None:
-    """The sample or verdict that the running code works for, if there is one."""
-    return _scope.get()
-
-
-class entered:  # noqa: N801 - used as a function
-    """Make a scope the current one for a block."""
-
-    __slots__ = ("_scope", "_spending", "_token")
-
-    def __init__(self, scope: Scope) -> None:
-        self._scope = scope
-        self._spending = spending(scope)
-
-    def __enter__(self) -> Scope:
-        """Set the context variables."""
-        self._token = _scope.set(self._scope)
-        self._spending.__enter__()
-        return self._scope
-
-    def __exit__(self, *_: object) -> None:
-        """Set them back."""
-        self._spending.__exit__()
-        _scope.reset(self._token)

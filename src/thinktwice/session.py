@@ -23,9 +23,9 @@ from thinktwice.lease import Sums
 from thinktwice.ledger import Ledger
 from thinktwice.pricing import default_prices, load_list_prices
 from thinktwice.result import Result
-from thinktwice.scope import Scope, current_scope, entered
+from thinktwice.scope import Scope
 from thinktwice.threads import in_thread
-from thinktwice.workflow import ledger_around, report
+from thinktwice.workflow import current_scope, entered, ledger_around, report
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping, Sequence
@@ -71,9 +71,9 @@ class Block(Scope):
             async with super().lent():
                 yield
 
-    async def _exchanged(self, lease: Lease | None, need: Need) -> Lease:
+    async def _exchanged(self, need: Need) -> Lease:
         with self._noting_refusals():
-            return await super()._exchanged(lease, need)
+            return await super()._exchanged(need)
 
     @contextmanager
     def _noting_refusals(self) -> Generator[None]:

@@ -224,9 +224,10 @@ class State(Generic[P, T]):
         total = scope.end(status, error)
         if scope.draws:
             refused = isinstance(error, BudgetExceeded | asyncio.CancelledError) and not total.calls
-            # It queued and was recalled, or was refused, before anything was sent.
-            self.launched -= refused or not scope.begun
-            self.recorder.count_sample(self._setting.strategy, status)
+            if refused or not scope.begun:  # it queued and was recalled, before anything was sent
+                self.launched -= 1
+            else:
+                self.recorder.count_sample(self._setting.strategy, status)
         return total
 
     def _scope(

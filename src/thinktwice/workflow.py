@@ -1,19 +1,21 @@
 """Budgets of workflows: one for all strategy calls of a block, divided among its steps.
 
-The ledger that running code spends from, and the list that gathers its results, are context
+What running code spends from, what it works for and the list that gathers its results are context
 variables, so that tasks and threads with a copy of the context find them.
 """
 
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from fractions import Fraction
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from thinktwice.account import now
+from thinktwice.bill import bill
 from thinktwice.budget import Budget, Share
 from thinktwice.errors import UsageError, is_number
 from thinktwice.ledger import Ledger
@@ -28,7 +30,13 @@ if TYPE_CHECKING:
 
 _ledger: ContextVar[Ledger | None] = ContextVar("thinktwice_ledger", default=None)
 _results: ContextVar[list[Result[object]] | None] = ContextVar("thinktwice_results", default=None)
-_sample: ContextVar[Scope | None] = ContextVar("thinktwice_sample", default=None)
+_scope: ContextVar[Scope | None] = ContextVar("thinktwice_scope", default=None)
+
+_ELSEWHERE: Final = (
+    "it is left in another context than it was opened in, so that calls in between may not have "
+    "counted: open it where they are made (in a web service, in the endpoint or an async "
+    "dependency)"
+)
 
 
 class BudgetScope(Ledger):
@@ -36,6 +44,7 @@ class BudgetScope(Ledger):
 
     Attributes:
         name: Of a step; None of a block.
+        shared: Counts what others spend from a quota; None if it is none.
     """
 
     def __init__(
@@ -50,6 +59,7 @@ class BudgetScope(Ledger):
         """Made by `budget_scope`, and by `Quota.scope`."""
         super().__init__(budget or Budget(), parent=parent, shared=shared)
         self.name = name
+        self.shared = shared
         self._weights = weights or {}
         self._begun: dict[str, BudgetScope] = {}
         self._entered = 0
@@ -106,7 +116,18 @@ class BudgetScope(Ledger):
             yield self
         finally:
             self._leave()
+            self._set_back(token, sys.exception())
+
+    def _set_back(self, token: Token[Ledger | None], error: BaseException | None) -> None:
+        """Calls in between did not find it if it was opened in another context.
+
+        A generator that nobody reads on ends in any context, and nothing is wrong with it.
+        """
+        try:
             _ledger.reset(token)
+        except ValueError:
+            if not isinstance(error, GeneratorExit):
+                raise UsageError("scope", self, _ELSEWHERE) from error
 
     def _check_place(self, name: str) -> None:
         """A call has one line of ledgers around it; a step can only be next below its workflow."""
@@ -164,7 +185,7 @@ class BudgetScope(Ledger):
 
     def __str__(self) -> str:
         """Name; calls, tokens, money and wall-clock seconds, and how much of each is allowed."""
-        line = self._line(self._allotted)
+        line = bill(self.total, seconds=self.seconds, caps=self._allotted)
         return line if self.name is None else f"{self.name}: {line}"
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -232,25 +253,31 @@ def _is_weight(value: object) -> TypeGuard[float]:
     return is_number(value) and 0 < value < math.inf
 
 
-class spending:  # noqa: N801 - used as a function
-    """Let a block spend from the ledger of a sample, and its results go to that sample."""
+class entered:  # noqa: N801 - used as a function
+    """Let a block work for a sample or verdict: it spends and reports there."""
 
     __slots__ = ("_scope", "_tokens")
 
     def __init__(self, scope: Scope) -> None:
         self._scope = scope
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> Scope:
         """Set the context variables."""
         scope = self._scope
-        self._tokens = _ledger.set(scope.ledger), _results.set(scope.nested), _sample.set(scope)
+        self._tokens = _scope.set(scope), _ledger.set(scope.ledger), _results.set(scope.nested)
+        return scope
 
     def __exit__(self, *_: object) -> None:
         """Set them back."""
-        ledger, results, sample = self._tokens
-        _sample.reset(sample)
+        scope, ledger, results = self._tokens
         _results.reset(results)
         _ledger.reset(ledger)
+        _scope.reset(scope)
+
+
+def current_scope() -> Scope | None:
+    """The sample or verdict that the running code works for, if there is one."""
+    return _scope.get()
 
 
 def _given_up() -> Sequence[Lease]:
@@ -258,8 +285,8 @@ def _given_up() -> Sequence[Lease]:
 
     It gives it up once a run begins inside it, as one will here.
     """
-    sample = _sample.get()
-    return () if sample is None else sample.provisional()
+    scope = _scope.get()
+    return () if scope is None else scope.provisional()
 
 
 def spend_from(ledger: Ledger) -> None:

@@ -18,6 +18,7 @@ from thinktwice.testing import ScriptedSampler
 pytestmark = pytest.mark.timeout(300)
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 MOST = 300_000  # bytes
+SIZE = "1700,900"  # MLflow shows the cost over the tokens where there is less room
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ def right(text):
 async def test_the_page_of_a_trace(project, price_file, browser, tmp_path):
     """All spans of a request are on it."""
     ask = ScriptedSampler(
-        ["391", "392", "391"], model="acme-1", input_tokens=1000, output_tokens=500
+        ["391", "392", "391"], model="acme-1", input_tokens=60_000, output_tokens=5000
     )
     strategy = BestOfN(3, verifier=right)
     project.name = "my-application"  # it is in the picture
@@ -49,7 +50,7 @@ async def test_the_page_of_a_trace(project, price_file, browser, tmp_path):
         assert name in page
     assert "thinktwice.verify right" in page
     picture = tmp_path / "page.png"
-    browser(url, f"--screenshot={picture}")
+    browser(url, f"--screenshot={picture}", size=SIZE)
     assert 20_000 < picture.stat().st_size < MOST
     if os.environ.get("THINKTWICE_PICTURES"):
         shutil.copy(picture, IMAGES / f"{project.backend.name}.png")

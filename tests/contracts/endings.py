@@ -12,6 +12,7 @@ from thinktwice import (
     Budget,
     Completion,
     Limiter,
+    Pool,
     UsageError,
     Verdict,
     Vote,
@@ -61,6 +62,19 @@ class Bare:
     async def __call__(self, prompt: object, /) -> object:
         await asyncio.sleep(self.seconds)
         return A
+
+
+class Refused(Exception):  # noqa: N818 - it is none of ours
+    """By a gateway, or by nobody at all."""
+
+    def __init__(self, status: int | None = None) -> None:
+        super().__init__(MARK)
+        self.status = status
+
+
+def replicas(*errors: Exception | None) -> Pool[object, object]:
+    """Of one model, some of which always fail."""
+    return Pool([model([said(A)] if error is None else [error], 1) for error in errors])
 
 
 def raising(error: BaseException, after: int = 2) -> object:
@@ -159,6 +173,13 @@ ENDINGS: Final = {
             lambda _: False, rounds=1, of=Vote(2, of=Vote(2, stop=AtMost(2)), stop=AtMost(2))
         ),
         model(QUICK, 1),
+    ),
+    "refused by a gateway": run(
+        Vote(4, stop=AtMost(4)), replicas(Refused(503), None), options={"temperature": 0.7}
+    ),
+    "all replicas out": run(
+        Vote(6, stop=AtMost(6)),
+        replicas(ConnectionRefusedError(MARK), ConnectionRefusedError(MARK)),
     ),
     "all from a cache": run(Vote(2, stop=AtMost(2)), model([said(A, cached=True)], 1)),
     "nobody counts": run(Vote(2, stop=AtMost(2)), Bare()),

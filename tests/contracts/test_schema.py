@@ -117,6 +117,18 @@ def test_metrics_equal_the_ledger(one: Trace):
     assert written <= {*of_metrics, names.CURRENCY, names.STATUS, names.ERROR_TYPE}
 
 
+def test_every_draw_that_was_launched_is_counted(trace: Trace):
+    """Once, and none that was recalled before anything was sent; as the runs say."""
+    runs = [span.attributes for span in Walk(trace.spans).of("run")]
+    drawn = Counter[object]()
+    for metric in trace.metrics:
+        if metric.name == "thinktwice.samples":
+            for point in metric.data.data_points:
+                drawn[point.attributes[names.STATUS]] += point.value
+    assert drawn.total() == sum(each[names.LAUNCHED] for each in runs)
+    assert drawn["cancelled"] + drawn["abandoned"] <= sum(each[names.CANCELLED] for each in runs)
+
+
 def test_every_run_is_counted(trace: Trace):
     """Once, with the type of what it raised; also where it was cancelled or interrupted."""
     runs = Counter(

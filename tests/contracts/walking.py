@@ -155,7 +155,7 @@ class Walk:
         assert alone or above in _ABOVE[kind], (span.name, above)
         if parent is not None:
             assert span.context.trace_id == parent.context.trace_id
-            assert span.start_time >= parent.start_time
+            assert parent.start_time <= span.start_time <= span.end_time <= parent.end_time
             if names.RUN_ID in span.attributes and kind == "sample":
                 assert span.attributes[names.RUN_ID] == parent.attributes[names.RUN_ID]
 

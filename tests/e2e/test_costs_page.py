@@ -26,18 +26,24 @@ from rich.text import Text
 
 from tests.browser import chromium
 from tests.e2e.traffic import month
+from thinktwice.store.file import Batch, StoreFile
+from thinktwice.store.rows import RequestRow, SpendRow
+from thinktwice.store.tree import TRILLION, Spend
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 MOST = 200_000  # bytes of a picture
-# Where each text of the plots and each figure of the cards is, and how wide the page is.
+# Where each text of the plots and each figure of the cards is, what does not fit into its place,
+# and how wide the page is.
 MEASURE = """<script>
 const boxes = [...document.querySelectorAll("svg text, .cards b")].map((each) => {
   const {left, right, top, bottom} = each.getBoundingClientRect();
   return {text: each.textContent, left, right, top, bottom, hidden: right === left};
 });
 const wide = document.documentElement.scrollWidth;
-document.body.append(JSON.stringify({boxes, wide, screen: innerWidth, fetched:
+const spilt = [...document.querySelectorAll(".cards b, h2, .legend, .legend span, .scroll")].filter(
+  (each) => each.scrollWidth > each.clientWidth).map((each) => each.className || each.textContent);
+document.body.append(JSON.stringify({boxes, wide, spilt, screen: innerWidth, fetched:
   performance.getEntriesByType("resource").length}));
 </script>"""
 
@@ -62,12 +68,47 @@ def command(*arguments):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Pages of a month, of two requests, and of one."""
+    """Pages of a month, of two requests, of one, and of much money and long names."""
     made = tmp_path_factory.mktemp("pages")
-    for name, requests in (("month", 3000), ("few", 2), ("one", 1)):
-        month(made / f"{name}.db", requests)
+    much(made / "much.db")
+    for name, requests in (("month", 3000), ("few", 2), ("one", 1), ("much", 0)):
+        if requests:
+            month(made / f"{name}.db", requests)
         command("costs", "--store", made / f"{name}.db", "--html", made / f"{name}.html")
     return made
+
+
+def much(path):
+    """A store of dear requests, whose strategies and models have names of 200 characters."""
+    names = [f"{'M' * 190}-{at:04d}" for at in range(8)]
+    rows = [
+        RequestRow(
+            id=at,
+            run=f"{at:016x}",
+            trace=f"{at:032x}",
+            strategy=name,
+            started=at,
+            took=10**6,
+            requested=8,
+            launched=3,
+            used=3,
+            cut=0,
+            stopped_by=name,
+            agreement=1 / at,
+            cost=12345 * TRILLION,
+            unpriced=0,
+            sampled=12345 * TRILLION,
+            wasted=123 * TRILLION,
+        )
+        for at, name in enumerate(names, 1)
+    ]
+    spend = [
+        SpendRow(row.id, row.strategy, "sample", Spend(3, 10**9, 10**9, 12345 * TRILLION, 1), 0)
+        for row in rows
+    ]
+    file = StoreFile(path, 2**20)
+    file.write(Batch([], [], spend, rows))
+    file.close()
 
 
 def measured(browser, page, width):
@@ -123,11 +164,12 @@ def test_nothing_is_loaded(browser, folder):
 
 
 @pytest.mark.parametrize("width", [1400, 500])
-@pytest.mark.parametrize("name", ["month", "few", "one"])
+@pytest.mark.parametrize("name", ["month", "few", "one", "much"])
 def test_no_text_lies_on_another(browser, folder, name, width):
-    """On a wide screen and on the narrowest one that Chromium opens; the page does not scroll."""
+    """On a wide screen and on the narrowest one that Chromium opens, where only tables scroll."""
     found = measured(browser, folder / f"{name}.html", width)
     assert found["wide"] <= found["screen"]
+    assert set(found["spilt"]) <= ({"scroll"} if width < 1000 else set())
     boxes = [box for box in found["boxes"] if not box["hidden"]]
     assert len(boxes) > 15
     assert all(box["left"] >= 0 and box["right"] <= found["screen"] for box in boxes)

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from thinktwice import Budget, Limiter, Vote
+from thinktwice.quota import Quota, SqliteStore
 from thinktwice.testing import captured_spans
 
 if TYPE_CHECKING:
@@ -213,16 +214,28 @@ class TestAnswers:
             assert "needs more than it may spend: budget of 10 tokens" in reply.json()["error"]
             assert not upstream.log
 
-    async def test_the_day_is_used_up_and_begins_anew(self, serve, tenant):
+    async def test_the_day_is_used_up_and_begins_anew(self, serve, tenant, monkeypatch):
         """429 with the seconds to wait, after which it answers."""
-        with serve(tenant("a", day=Budget(calls=3), seconds=1.0)) as (url, _):
+        tonight = int(time.time()) + 300
+        monkeypatch.setattr(Quota, "window", lambda *_: tonight)
+        with serve(tenant("a", day=Budget(calls=3))) as (url, _):
             while (reply := (await asked(url, "a"))[0]).status_code == 200:
                 pass
             assert reply.status_code == 429
-            assert reply.headers["Retry-After"] == "1"
+            assert 1 <= int(reply.headers["Retry-After"]) <= 300
+            assert "quota 'tenant:a' of 3 calls" in reply.json()["error"]
             assert reply.json()["bill"]["calls"] == 0
-            await asyncio.sleep(1.05)
+            monkeypatch.setattr(Quota, "window", lambda *_: tonight + 86_400)
             assert [each.status_code for each in await asked(url, "a")] == [200]
+
+    async def test_the_day_is_one_for_all_processes_that_share_a_file(
+        self, serve, tenant, tmp_path
+    ):
+        """What one of them has answered is not there for the other."""
+        for status in (200, 429):
+            store = SqliteStore(tmp_path / "quotas.db")
+            with serve(tenant("a", day=Budget(calls=1), store=store)) as (url, _):
+                assert [each.status_code for each in await asked(url, "a")] == [status]
 
     async def test_too_late(self, serve, tenant):
         """504 in time, with what was paid for; the calls upstream are cut off."""

@@ -10,7 +10,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
 )
 
-from tests.otlp import KEY, PASSWORD, answering, listening, ran, silent, trickling
+from tests.otlp import KEY, PASSWORD, answering, listening, ran, silent
 
 forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 
@@ -105,7 +105,7 @@ def test_a_backend_that_refuses_is_told_of_once():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("answer", [silent, trickling, None])
+@pytest.mark.parametrize("answer", [silent, None])
 def test_a_backend_that_hangs_holds_nobody(answer):
     """Neither the run nor, for more than the five seconds, the exit; nor one that is down."""
     with listening(answer) as backend:

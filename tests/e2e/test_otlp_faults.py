@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import time
 import warnings
+from weakref import WeakSet
 
 import pytest
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -15,6 +17,7 @@ from tests.otlp import (
     KEY,
     PASSWORD,
     answering,
+    endless,
     garbage,
     hanging_up,
     listening,
@@ -32,6 +35,7 @@ from thinktwice.telemetry.troubles import watch
 def told(monkeypatch, fresh_remarks, caplog):
     """Warnings, told anew; nothing is logged beside them, and no key is in them."""
     monkeypatch.setattr(troubles, "_losses", [])
+    monkeypatch.setattr(troubles, "_connections", WeakSet())
     caplog.set_level(logging.DEBUG)
     with warnings.catch_warnings(record=True) as found:
         warnings.simplefilter("always", ThinktwiceWarning)
@@ -55,9 +59,9 @@ def spans(count: int = 1, **attributes: object) -> list[ReadableSpan]:
 def exporter(url: str, seconds: float = 20) -> OTLPSpanExporter:
     """One that is watched."""
     url = f"{url.replace('//', f'//user:{PASSWORD}@')}/v1/traces"
-    connection = Connection(url)
-    made = OTLPSpanExporter(url, headers={"x-key": KEY}, timeout=seconds, session=connection)
-    return watch(made, connection)
+    session = Connection(url)
+    made = OTLPSpanExporter(url, headers={"x-key": KEY}, timeout=seconds, session=session)
+    return watch(made, session)
 
 
 @pytest.mark.parametrize(
@@ -107,6 +111,28 @@ def test_one_that_takes_it(told):
         exporter(backend.url).export(spans(3))
     assert len(backend.spans()) == 3
     assert not told
+
+
+@pytest.mark.parametrize("answer", [trickling, endless])
+def test_one_that_takes_it_and_never_stops_talking(answer, told, monkeypatch):
+    """The status is all that counts: what comes after it keeps nobody, and fills no memory."""
+    monkeypatch.setattr("thinktwice.telemetry.connection._PATIENCE", 0.1)
+    with listening(answer) as backend:
+        sender = exporter(backend.url)
+        started = time.monotonic()
+        for _ in range(2):
+            assert sender.export(spans(3)).name == "SUCCESS"
+        assert time.monotonic() - started < 5
+    assert not told
+
+
+def test_a_connection_is_kept_after_a_short_reply(told):
+    """And what was said is there for the exporter."""
+    with listening(answering()) as backend:
+        sender = Connection(backend.url)
+        replies = [sender.post(f"{backend.url}/v1/traces", data=b"") for _ in range(3)]
+    assert len(backend.clients) == 1
+    assert all("content-length: 0" in each.text.lower() for each in replies)
 
 
 @pytest.mark.parametrize(
@@ -206,12 +232,23 @@ def test_a_queue_that_is_full_is_told_of_once(told):
 
     if "Queue full" not in _source_of(BatchSpanProcessor):
         pytest.skip("this SDK drops in silence")
-    with listening(trickling) as backend:
+    with listening(silent) as backend:
         processor = BatchSpanProcessor(exporter(backend.url), 4, 60_000, 2)
         for each in spans(40):
             processor.on_end(each)
         assert "(it is slower than the application)" in str(told[0].message)
         assert len(told) == 1
+
+
+def test_a_queue_that_fills_while_a_backend_is_tried_again_is_told_of_by_why(told):
+    """Sending is given up, and that told, only seconds later."""
+    session = Connection("http://backend:4318/v1/traces")
+    watch(OTLPSpanExporter(session=session), session)
+    session.trouble = "HTTP 503"
+    dropping = logging.makeLogRecord({"msg": "Queue full, dropping Span."})
+    assert not troubles._dropped.filter(dropping)
+    assert "backend:4318 does not take all" in str(told[0].message)
+    assert "(HTTP 503)" in str(told[0].message)
 
 
 def _source_of(kind: type) -> str:

@@ -129,9 +129,20 @@ class TestPatchedClients:
         setattr(module, mark, False)
         assert not instrumented()
 
+    def test_by_mlflow(self, imported):
+        """While its `autolog` for a client is on, and writes traces."""
+        kept = {"openai": {}, "sklearn": {"disable": False}}
+        imported("mlflow.utils.autologging_utils", AUTOLOGGING_INTEGRATIONS=kept)
+        assert not instrumented()
+        kept["openai"] = {"disable": False, "log_traces": True}
+        assert instrumented()
+        for off in ({"disable": True}, {"log_traces": False}):
+            kept["openai"] = {"disable": False, **off}
+            assert not instrumented()
+
     def test_a_client_that_nobody_patches(self, imported):
         """Though the parties are imported."""
-        for name in ("logfire", "ddtrace", "langfuse"):
+        for name in ("logfire", "ddtrace", "langfuse", "mlflow.utils.autologging_utils"):
             imported(name)
         imported("openai", OpenAI=type("OpenAI", (), {}))
         assert not instrumented()

@@ -52,6 +52,9 @@ def test_every_listed_model_costs_what_the_package_says(counts: dict[str, int]):
         ("gpt-5-2025-08-07", None),
         ("gpt-4o", "azure.ai.openai"),
         ("models/gemini-2.5-pro", "google_genai"),
+        ("publishers/google/models/gemini-2.5-pro", "google_vertexai"),
+        ("projects/p/locations/l/publishers/google/models/gemini-2.5-pro", None),
+        ("publishers/anthropic/models/claude-haiku-4-5@20251001", "google_vertexai"),
         ("gemini-2.5-pro", "gcp.gemini"),
         ("grok-4", "x_ai"),
         ("mistral-large-latest", "mistral_ai"),
@@ -67,6 +70,8 @@ def test_names_of_telemetry_and_frameworks_are_found(model: str, provider: str |
     [
         ("my-local-model", None),
         ("gpt-4o-mycustom", None),
+        ("projects/p/locations/l/models/gemini-2.5-pro", None),
+        ("accounts/me/models/gpt-5", None),
         ("gpt-5", "ollama"),
         ("gpt-5", "nobody"),
         (None, "openai"),

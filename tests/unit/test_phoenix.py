@@ -190,11 +190,20 @@ def test_another_answer_is_told(fake, status, body, said):
     assert fake.url in str(error.value)
 
 
-@pytest.mark.parametrize("url", ["", "localhost:6006", "file:///etc/passwd", "http://"])
+@pytest.mark.parametrize(
+    "url", ["", "localhost:6006", "file:///etc/passwd", "http://", "http://[::1", "http://h/a b"]
+)
 def test_an_address_that_is_none(url):
     """Is refused before anything is opened."""
     with pytest.raises(UsageError, match="give its address"):
         write_prices(url, [])
+
+
+def test_a_password_in_the_address_is_not_shown():
+    """It would be looked up as a part of the host."""
+    with pytest.raises(UsageError, match="PHOENIX_API_KEY is its key") as error:
+        write_prices("http://u:sk-secret@127.0.0.1:9", [priced("m")])
+    assert "sk-secret" not in str(error.value)
 
 
 def test_nobody_is_there(fake):

@@ -153,6 +153,12 @@ class TestTiers:
         assert cost(prices, "mine", usage=rushed) == Decimal("12.375") * 2
         assert cost(prices, "mine") == Decimal("12.375") / 2
 
+    def test_are_named_in_capitals_or_not(self, file):
+        """Responses name them in small letters."""
+        text = '[models."m"]\ninput = 1\noutput = 1\n[tiers]\nBatch = "0.5"\n'
+        assert cost(file(text), "m", usage=replace(MILLION, tier="batch")) == 1
+        assert cost(file(text, tier="BATCH"), "m") == 1
+
     def test_that_the_file_leaves_out_are_those_of_the_list(self, file):
         """Less its discount, as any list price."""
         pytest.importorskip("genai_prices")
@@ -213,6 +219,10 @@ class TestMistakes:
             ("[models.'gpt-5*']\ninput = 1\noutput = 1", "models.gpt-5*"),
             ("[models.'*']\nfree = true", "models.*"),
             ("[discounts]\n'*/gpt-5' = 0.1", "discounts.*/gpt-5"),
+            ("[models.'']\nfree = true", "models."),
+            ("[models.' m']\nfree = true", "models. m"),
+            ("[models.'openai/']\nfree = true", "models.openai/"),
+            ("[discounts]\n'openai/' = 0.1", "discounts.openai/"),
             ("input = = 1", "path"),
         ],
     )
@@ -221,6 +231,13 @@ class TestMistakes:
         with pytest.raises(UsageError, match=re.escape(named)) as raised:
             file(text, tier="batch" if "tiers" in text else None)
         assert "prices.toml" in str(raised.value)
+
+    @pytest.mark.parametrize("written", [b"\xef\xbb\xbf", b""], ids=["mark", "lines"])
+    def test_what_editors_of_windows_write_is_none(self, tmp_path, written):
+        """A mark of the encoding, and lines that end in their way."""
+        path = tmp_path / "prices.toml"
+        path.write_bytes(written + b'[models."m"]\r\ninput = 1\r\noutput = 2\r\n')
+        assert cost(PriceFile(path), "m") == 3
 
     def test_no_such_file(self, tmp_path):
         """The error says where it looked."""

@@ -124,11 +124,23 @@ def test_nobody_answers():
         update_prices("http://127.0.0.1:9/data.json")
 
 
-@pytest.mark.parametrize("url", ["file:///etc/passwd", "data.json", ""])
+@pytest.mark.parametrize(
+    "url", ["file:///etc/passwd", "data.json", "", "http://[::1", "http://u:p@127.0.0.1:9"]
+)
 def test_only_the_web_is_asked(url):
     """A path is a mistake."""
     with pytest.raises(UsageError, match="https://"):
         update_prices(url)
+
+
+def test_a_key_in_the_address_is_neither_shown_nor_saved(server):
+    """It is sent, and that is all."""
+    offer(server, BUNDLED)
+    assert "sk-secret" not in update_prices(f"{server.url}?key=sk-secret").url
+    assert "sk-secret" not in saved_path().read_text()
+    with pytest.raises(UsageError) as error:
+        update_prices("http://127.0.0.1:9/data.json?key=sk-secret")
+    assert "sk-secret" not in str(error.value)
 
 
 def test_a_folder_that_cannot_be_written(server, folder):

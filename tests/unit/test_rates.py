@@ -161,6 +161,30 @@ def test_a_name_that_nobody_knows_is_met_by_names_like_it():
     assert quote("§§§§").near == ()
 
 
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("ft:gpt-4o-2024-08-06:acme::1", "openai/ft:gpt-4o-2024-08-06:acme::1"),
+        ("us.anthropic.claude-haiku-4-5-20251001-v1:0", "aws/us.anthropic.claude-haiku"),
+        ("meta-llama/llama-3.1-8b-instruct", "/meta-llama/llama-3.1-8b-instruct"),
+    ],
+)
+def test_a_name_that_has_a_price_at_a_provider_is_met_by_it_there(name, near):
+    """Never by itself: what is named can be asked for."""
+    found = quote(name)
+    assert found.rates is None
+    assert any(near in each for each in found.near)
+    assert all(quote(each).rates for each in found.near)
+
+
+def test_a_name_that_is_near_has_a_price():
+    """Some of the list have one only where their provider is said."""
+    for name in ("gpt-5-mini@latest", "openai/gpt-99", "claude-sonet-4-5"):
+        near = quote(name).near
+        assert near
+        assert all(quote(each).rates for each in near)
+
+
 def test_names_of_the_file_are_near_too(file):
     """They come from the same hand."""
     assert quote("mine2", PriceFile(file)).near[0] == "mine"
@@ -172,3 +196,13 @@ def test_a_tier_of_the_list_needs_no_file():
     if not listed_tiers():
         pytest.skip("the list of this version has no tiers")
     assert batch.input < standard.input
+
+
+def test_a_tier_without_a_price_of_its_own_says_so(file):
+    """It would pass for one that was agreed on."""
+    own = PriceFile(file)
+    assert not quote("mine", own).standard
+    assert not quote("mine", own, tier="batch").standard
+    assert not quote("mine", PriceFile(file, tier="batch"), tier="batch").standard
+    assert quote("mine", own, tier="priority").standard
+    assert quote("mistral-large-latest", tier="priority").standard

@@ -123,6 +123,21 @@ class TestTellOnce:
             thread.join()
         assert [str(each.message) for each in caught] == ["from afar"]
 
+    @pytest.mark.parametrize("raising", ["filter", "hook"])
+    def test_where_nothing_may_be_raised_it_is_logged(self, raising, monkeypatch, caplog):
+        """Once, whether a filter raises or what shows warnings: a logging handler, for one."""
+
+        def show(*_: object) -> None:
+            raise LookupError(raising)
+
+        monkeypatch.setattr(warnings, "showwarning", show)
+        warnings.simplefilter("error" if raising == "filter" else "always")
+        with pytest.raises((ThinktwiceWarning, LookupError)):
+            remarks.tell_once("one")
+        remarks.tell_safely("two")
+        remarks.tell_safely("two")
+        assert [each.getMessage() for each in caplog.records] == ["two"]
+
 
 def test_an_unknown_price_under_a_cap_on_cost_is_said():
     """It was charged all that it held, which ends the run early."""

@@ -100,6 +100,14 @@ def test_none_is_told_once(monkeypatch):
     assert cost("n") is None  # without another warning, which would be an error
 
 
+def test_where_warnings_are_errors_a_call_has_its_price_all_the_same(monkeypatch):
+    """The call is paid for by then."""
+    monkeypatch.setenv(VARIABLE, "1")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert GenaiPrices().price(MILLION, model="gpt-5", provider="openai")
+
+
 def test_one_of_another_version_of_the_package_is_left_aside(monkeypatch):
     """The list that came with the new version may be the newer one."""
     save({"m": 3}, package="0.0.1")

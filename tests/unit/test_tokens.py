@@ -6,21 +6,13 @@ import base64
 import hashlib
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from thinktwice import tokens
-from thinktwice.tokens import (
-    content_text,
-    estimate_tokens,
-    estimate_usage,
-    has_media,
-    text_of,
-    upper_bound_tokens,
-)
+from thinktwice.tokens import estimate_tokens, estimate_usage, upper_bound_tokens
 
 PROSE = "The quick brown fox jumps over the lazy dog, and then it sleeps for a while. " * 20
 FRAME = 7
@@ -130,58 +122,6 @@ def test_a_lone_surrogate_is_counted():
     assert upper_bound_tokens("\ud800") == 3 + FRAME
 
 
-def message(**fields: object) -> SimpleNamespace:
-    return SimpleNamespace(**fields)
-
-
-@pytest.mark.parametrize(
-    ("prompt", "text"),
-    [
-        ("hi", "hi"),
-        ([{"role": "user", "content": "hi"}], "user: hi"),
-        ([("system", "be brief"), ("user", "hi")], "system: be brief\nuser: hi"),
-        (["a", "b"], "a\nb"),
-        ([message(type="human", content="hi")], "human: hi"),
-        (message(messages=[message(type="ai", content="hi")]), "ai: hi"),
-        ({"messages": [{"role": "user", "content": "hi"}]}, "user: hi"),
-        (message(content="hi"), "hi"),
-        (message(text="hi"), "hi"),
-        ({"question": "hi"}, '{"question": "hi"}'),
-        (42, "42"),
-        ([{"role": "user", "content": None}], '{"role": "user", "content": null}'),
-    ],
-)
-def test_prompts_are_flattened(prompt: object, text: str):
-    """Texts, dicts, pairs and objects, of any framework."""
-    assert text_of(prompt) == text
-
-
-def test_blocks_of_a_message_are_flattened():
-    """Text as it is, tool results as JSON, and no bytes of images."""
-    blocks = [
-        {"type": "text", "text": "look"},
-        {"type": "image_url", "image_url": {"url": "data:" + "A" * 1000}},
-        {"type": "tool_result", "content": "7"},
-        message(text=" here"),
-    ]
-    flat = text_of([{"role": "user", "content": blocks}])
-    assert flat == 'user: look here{"type": "tool_result", "content": "7"}'
-    assert content_text(blocks) == "look here"
-
-
-def test_tool_calls_of_a_message_count():
-    """They are part of the input of the next turn."""
-    calls = [{"name": "f", "args": {"a": 1}}]
-    assert '"f"' in text_of([message(type="ai", content="", tool_calls=calls)])
-
-
-def test_content_of_other_shapes():
-    """Nothing, or something printable."""
-    assert content_text(None) == ""
-    assert content_text(7) == "7"
-    assert content_text(["a", {"type": "text", "text": "b"}]) == "ab"
-
-
 def test_estimated_usage_is_flagged():
     """And counts the frame of each message."""
     usage = estimate_usage("hello", "hello", "gpt-5")
@@ -192,17 +132,3 @@ def test_estimated_usage_is_flagged():
     one = estimate_usage([("user", "a")], None)
     assert two.input_tokens == 2 * (one.input_tokens or 0) - 3
     assert two.output_tokens is None
-
-
-@pytest.mark.parametrize(
-    ("prompt", "expected"),
-    [
-        ("text", False),
-        ([{"role": "user", "content": "text"}], False),
-        ([{"role": "user", "content": [{"type": "text", "text": "a"}]}], False),
-        ([{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}], True),
-    ],
-)
-def test_media_are_not_bounded_by_text(prompt, expected):
-    """So that the worst case of such a call is unknown."""
-    assert has_media(prompt) is expected

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import copy
 import pickle
 import threading
@@ -132,6 +133,35 @@ class TestBudgetScope:
             solve_sync("q", sampler=lambda p: "a", strategy=TWO)
             await run("q", sampler=model(), strategy=TWO)
         assert ledger.total.calls == 3
+
+    def test_one_that_is_left_elsewhere_says_what_to_do(self):
+        """A web service opens and closes a sync dependency in a context each."""
+        scope = budget_scope(Budget(calls=3))
+        copy_context().run(scope.__enter__)
+        with pytest.raises(UsageError, match="an async dependency"):
+            copy_context().run(scope.__exit__, None, None, None)
+        assert ledger_around() is None
+
+    def test_one_that_is_left_elsewhere_hides_no_error(self):
+        """It is the cause."""
+        scope, error = budget_scope(Budget(calls=3)), ValueError("of the endpoint")
+        copy_context().run(scope.__enter__)
+        with pytest.raises(UsageError) as raised:
+            copy_context().run(scope.__exit__, ValueError, error, None)
+        assert raised.value.__cause__ is error
+
+    async def test_a_stream_that_nobody_reads_on_ends_anywhere(self):
+        """Its generator is closed by whoever cleans up, in another context."""
+
+        async def stream():
+            with budget_scope(Budget(calls=9)) as ledger:
+                yield ledger
+                yield ledger
+
+        reading = stream()
+        ledger = await anext(reading)
+        await asyncio.create_task(reading.aclose(), context=contextvars.Context())
+        assert ledger.remaining == {"calls": 9}
 
     def test_a_sync_sampler_that_runs_a_strategy(self):
         """A run on a thread of a run."""

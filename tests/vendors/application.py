@@ -15,6 +15,7 @@ import sys
 
 from thinktwice import AtMost, BestOfN, Completion, Price, Usage, Vote, solve
 from thinktwice.testing import ScriptedSampler
+from thinktwice.workflow import collect
 
 URL = os.environ["SINK"]
 PRICES = {"gpt-4o": Price("100", "1000")}  # of no list: so it shows whose cost a span has
@@ -140,6 +141,17 @@ async def chain():
     wrapped = with_strategy(inner, vote, prices=PRICES, include_result=True)
     out = await wrapped.ainvoke({"question": "17 * 23"}, {"callbacks": callbacks})
     return out["result"].ledger
+
+
+async def chat_model():
+    """A strategy that is a chat model of LangChain itself."""
+    from langchain_openai import ChatOpenAI
+    from langchain_thinktwice import StrategyChatModel
+
+    inner = ChatOpenAI(model="gpt-4o", max_retries=0)
+    with collect() as results:
+        await StrategyChatModel(inner, Vote(3, stop=AtMost(3)), prices=PRICES).ainvoke("17 * 23")
+    return results[0].ledger
 
 
 if __name__ == "__main__":

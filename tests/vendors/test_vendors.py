@@ -39,8 +39,11 @@ def test_each_request_is_one_tree_of_ours(sent, party, request_):
     ("party", "request_"),
     [
         *((party, "client") for party in PARTIES),
-        *((party, "chain") for party in PARTIES if party != "ddtrace"),
-        ("ddtrace_llmobs", "chain"),
+        *(
+            ("ddtrace_llmobs" if party == "ddtrace" else party, request)
+            for party in PARTIES
+            for request in ("chain", "chat_model")
+        ),
     ],
 )
 def test_a_model_call_counts_once(sent, party, request_):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from langchain_core.messages import HumanMessage, SystemMessage
+from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.output_parsers import StrOutputParser
 from langchain_thinktwice import vote
 
@@ -48,6 +48,35 @@ async def test_on_the_leaf_of_each_call(scripted, call, monkeypatch):
         (answered,) = json.loads(leaf["gen_ai.output.messages"])
         assert answered["parts"] == [{"type": "text", "content": "an answer"}]
     assert root["output.value"] == "an answer"
+
+
+async def test_tool_calls_are_written(scripted, call, monkeypatch):
+    """As parts of the message, and so are their results; the answer of the run is one, too."""
+    monkeypatch.setenv(CAPTURE, "SPAN_ONLY")
+    wanted = {"name": "weather", "args": {"city": "Rome"}, "id": "c1"}
+    asked = [*MESSAGES, AIMessage("", tool_calls=[wanted]), ToolMessage("rain", tool_call_id="c1")]
+    chain = vote(scripted(AIMessage("", tool_calls=[wanted])), n=2, stop=AtMost(2))
+    with captured_spans() as spans:
+        await call(chain, asked)
+    part = {"type": "tool_call", "id": "c1", "name": "weather", "arguments": '{"city": "Rome"}'}
+    leaf, root = (next(s for s in spans if s.name.startswith(n)) for n in ("chat", "invoke"))
+    for written in (leaf.attributes, root.attributes):
+        *_, call_, result = json.loads(written["gen_ai.input.messages"])
+        assert (call_["role"], call_["parts"]) == ("assistant", [part])
+        assert result["parts"] == [{"type": "tool_call_response", "id": "c1", "response": "rain"}]
+        (answered,) = json.loads(written["gen_ai.output.messages"])
+        assert (answered["role"], answered["parts"]) == ("assistant", [part])
+
+
+async def test_the_answer_of_a_run_is_its_text(scripted, call, monkeypatch):
+    """Without its role in front of it."""
+    monkeypatch.setenv(CAPTURE, "SPAN_ONLY")
+    with captured_spans() as spans:
+        await call(vote(scripted("an answer"), n=2, stop=AtMost(2)), MESSAGES)
+    root = spans[-1].attributes
+    assert root["output.value"] == "an answer"
+    (answered,) = json.loads(root["gen_ai.output.messages"])
+    assert answered["parts"] == [{"type": "text", "content": "an answer"}]
 
 
 async def test_a_call_that_fails_has_its_prompt(scripted, call, monkeypatch):

@@ -26,8 +26,8 @@ from thinktwice.answers.numbers import canonical_number, number_in
 from thinktwice.answers.shapes import attribute, from_model, plain_of, text_in, tool_calls, unwrap
 from thinktwice.errors import ThinktwiceError, UsageError, status_of
 from thinktwice.sample import Completion
+from thinktwice.texts import content_text
 from thinktwice.threads import in_thread
-from thinktwice.tokens import content_text
 
 Key: TypeAlias = Callable[[object], Hashable | None]
 """From the value of a sample to what its vote is counted by; None abstains."""

@@ -11,7 +11,7 @@ from typing import cast
 
 from thinktwice.errors import UsageError
 from thinktwice.sample import Completion
-from thinktwice.tokens import content_text
+from thinktwice.texts import content_text
 
 RAW_SHAPE: set[object] = {"raw", "parsed", "parsing_error"}
 _PLAIN = frozenset({str, int, float, bool, type(None), dict, list})

@@ -10,6 +10,7 @@ from typing import Annotated, Final
 
 import typer
 
+from thinktwice.cli.encoding import HANDLER
 from thinktwice.cli.moments import moment
 from thinktwice.errors import UsageError
 from thinktwice.store.costs import By, read_costs
@@ -194,10 +195,27 @@ def prices(
         raise typer.Exit(1)
 
 
+@app.command()
+def quotas(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Of a SqliteStore.")],
+    *,
+    as_json: Json = False,
+) -> None:
+    """Say how much of which quota is used, of those that are counted in a file."""
+    from thinktwice.cli import printing, uses
+    from thinktwice.quota.report import read_uses
+
+    found = read_uses(file)
+    if as_json:
+        typer.echo(f"[{','.join(map(printing.as_json, found))}]")
+    else:
+        uses.show(found)
+
+
 def run() -> None:
     """Run a command; a mistake is one line, and a closed pipe is none."""
     if (reconfigure := getattr(sys.stdout, "reconfigure", None)) is not None:
-        reconfigure(errors="replace")  # bars and lines are not in every encoding
+        reconfigure(errors=HANDLER)  # bars and lines are not in every encoding
     try:
         try:
             app()

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
+from decimal import Decimal
 from html import escape
+from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
-from thinktwice.cli.plots import bars, dots, legend, palette
+from thinktwice.cli.plots import bars, dots, legend, means, palette
 from thinktwice.cli.style import STYLE
 from thinktwice.cli.tables import NAMELESS, money
 from thinktwice.entry import dollars
 from thinktwice.store.costs import By
+from thinktwice.store.pictures import MOST_DOTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-    from decimal import Decimal
 
     from thinktwice.store.costs import Costs, Group
     from thinktwice.store.pictures import Bar, Dot, Pictures
 
 _YEAR: Final = len("2026-")
+_LARGE: Final = 10  # USD: cents say nothing any more
 _NO_PRICE: Final = (
     "<p>No call has a known price, so there is no cost to draw: "
     "<code>thinktwice prices</code> says which models have one.</p>"
@@ -53,10 +57,11 @@ def _body(found: Costs, pictures: Pictures) -> str:
 def _cards(found: Costs) -> str:
     total = found.total
     mean = total.cost / total.requests if total.requests else total.cost
+    least = "≥\u00a0" if total.unpriced else ""
     cards = [
-        (("≥ " if total.unpriced else "") + _short(total.cost), "spent"),
+        (least + _short(total.cost), "spent"),
         (f"{total.requests:,}", "request" if total.requests == 1 else "requests"),
-        (_short(mean), "a request"),
+        (least + _short(mean), "a request"),
     ]
     if (draws := total.draws) is not None and draws.launched:
         cards.append((_short(draws.wasted_cost), f"wasted, on {draws.wasted:,} samples"))
@@ -95,7 +100,7 @@ def _bought(total: Group) -> str:
 
 def _of_costs(pictures: Pictures, zone: str) -> Iterable[str]:
     """Each strategy has the same colour in both plots."""
-    colours = _weighed(pictures.over_time)
+    colours = palette(_weights(pictures.over_time))
     yield _over_time(pictures, colours, zone)
     if pictures.by_agreement:
         yield _by_agreement(pictures.by_agreement, colours)
@@ -112,24 +117,25 @@ def _over_time(pictures: Pictures, colours: Mapping[str, int], zone: str) -> str
         about=f"Cost over time: {about}",
         skip=0 if unit == "month" else _YEAR,
     )
-    return _plot("Cost over time", about, colours, plot)
+    return _plot(f"Cost over time{_foremost(pictures.over_time)}", about, colours, plot)
 
 
 def _by_agreement(data: Sequence[Dot], colours: Mapping[str, int]) -> str:
     shown = {name: colours[name] for name in colours if name in {dot.strategy for dot in data}}
+    newest = f" (the newest {len(data):,})" if len(data) == MOST_DOTS else ""
     about = (
-        f"USD of a request, the dearest at the top edge (the newest {len(data):,}); lines go "
-        "through the means of a strategy"
+        f"USD of a request, the dearest at the top edge{newest}; lines go through the means of a "
+        "strategy"
     )
     axis = "agreement: the answer's share of the votes"
     plot = dots(data, shown, number=_dollars, x=axis, about=f"Cost by agreement: {about}")
-    return _plot("Cost of an answer against its agreement", about, shown, plot)
+    return _plot(f"Cost of an answer against its agreement{_ends(data)}", about, shown, plot)
 
 
 def _stops(data: Sequence[Bar]) -> str:
     if not data:
         return ""
-    colours = _weighed(data)
+    colours = palette(_weights(data))
     about = "requests by how many samples they used, and by what ended them"
     plot = bars(
         data,
@@ -139,11 +145,39 @@ def _stops(data: Sequence[Bar]) -> str:
         about=f"Where samples stop: {about}",
         whole=True,
     )
-    return _plot("Where samples stop", about, colours, plot)
+    return _plot(f"Where samples stop: {_half(data)}", about, colours, plot)
+
+
+def _foremost(data: Sequence[Bar]) -> str:
+    """What most of the cost is of, if there is a choice."""
+    weights = _weights(data)
+    name = max(weights, key=weights.__getitem__)
+    share = weights[name] / sum(weights.values())
+    return f": {name} is {100 * share:.0f} % of it" if len(weights) > 1 else ""
+
+
+def _ends(data: Sequence[Dot]) -> str:
+    """What the most frequent strategy costs where its samples differ most, and least."""
+    ((name, _),) = Counter(dot.strategy for dot in data).most_common(1)
+    found = means(dot for dot in data if dot.strategy == name)
+    if len(found) == 1:
+        return ""
+    low, high = (f"{dollars(Decimal(e.cost))} at {e.agreement:.2f}" for e in (found[0], found[-1]))
+    return f": {name} costs {low}, {high}"
+
+
+def _half(data: Sequence[Bar]) -> str:
+    """By where half of the requests have stopped."""
+    counts = [sum(bar.parts.values()) for bar in data]
+    at = next(at for at, sofar in enumerate(accumulate(counts)) if 2 * sofar >= sum(counts))
+    return f"half of the requests used {data[at].name} or fewer"
 
 
 def _plot(title: str, about: str, colours: Mapping[str, int], plot: str) -> str:
-    return f"<section><h2>{title}</h2><p class='soft'>{about}</p>{legend(colours)}{plot}</section>"
+    return (
+        f"<section><h2>{escape(title)}</h2><p class='soft'>{about}</p>"
+        f"{legend(colours)}{plot}</section>"
+    )
 
 
 def _table(by: By, groups: Sequence[Group], total: Group) -> str:
@@ -165,8 +199,8 @@ def _row(group: Group, total: Decimal) -> str:
     mean = group.cost / group.requests if group.requests else group.cost
     cells = (
         f"{group.requests:,}",
-        money(group.cost, group),
-        money(mean, group),
+        money(group.cost, group).replace(">= ", "≥\u00a0"),
+        money(mean, group).replace(">= ", "≥\u00a0"),
         f"{group.calls:,}",
         f"{group.input:,}",
         f"{group.output:,}",
@@ -178,12 +212,11 @@ def _row(group: Group, total: Decimal) -> str:
     )
 
 
-def _weighed(data: Sequence[Bar]) -> dict[str, int]:
-    weights: dict[str, float] = {}
+def _weights(data: Sequence[Bar]) -> dict[str, float]:
+    weights: Counter[str] = Counter()
     for bar in data:
-        for part, height in bar.parts.items():
-            weights[part] = weights.get(part, 0.0) + height
-    return palette(weights)
+        weights.update(bar.parts)
+    return dict(weights)
 
 
 def _short(cost: Decimal) -> str:
@@ -194,4 +227,5 @@ def _short(cost: Decimal) -> str:
 def _dollars(value: float, step: float) -> str:
     """With enough digits to tell values apart that differ by a step."""
     digits = max(2, 1 - math.floor(math.log10(step))) if step > 0 else 2
+    digits = 0 if step >= _LARGE else digits
     return f"${value:,.{digits}f}"

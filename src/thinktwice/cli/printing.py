@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from rich.console import Console
 from rich.table import Table
@@ -21,6 +21,7 @@ _GAP: Final = 2
 _WIDE: Final = 500  # a line in a pipe is not broken
 _FULL: Final = "█"
 _PARTS: Final = " ▏▎▍▌▋▊▉"
+_NARROWEST: Final = 6  # of a column of words
 
 
 def console() -> Console:
@@ -31,7 +32,20 @@ def console() -> Console:
 
 def as_json(data: DataclassInstance) -> str:
     """A dataclass for machines: money is a number of USD, times are ISO 8601."""
-    return json.dumps(asdict(data), indent=2, default=_plain)
+    return json.dumps(_named(asdict(data)), indent=2, default=_plain)
+
+
+def _named(value: object) -> object:
+    """With the names of estimates and their like, which `json` would write as lists."""
+    match value:
+        case dict():
+            return {name: _named(each) for name, each in cast("dict[str, object]", value).items()}
+        case list() | tuple():
+            each = [_named(each) for each in cast("Sequence[object]", value)]
+            names: Sequence[str] | None = getattr(cast("object", value), "_fields", None)
+            return each if names is None else dict(zip(names, each, strict=True))
+        case _:
+            return value
 
 
 def _plain(value: object) -> object:
@@ -48,7 +62,7 @@ def show_table(
     left: int = 1,
     optional: Sequence[str] = (),
 ) -> None:
-    """Print aligned columns, with nothing around them; words are cut rather than numbers.
+    """Print aligned columns, with nothing around them; words are cut, and numbers are not.
 
     Args:
         out: Where to.
@@ -60,9 +74,9 @@ def show_table(
     # Names are anybody's: never read as markup.
     texts = [[Text(cell) if isinstance(cell, str) else cell for cell in row] for row in rows]
     for row in texts:
-        for words in row[:left]:
-            words.truncate(out.width // 2, overflow="ellipsis")
+        row[:left] = [_cut(words, out.width // 2) for words in row[:left]]
     kept = _fitting(columns, texts, optional, out.width)
+    _narrow(columns, texts, kept, left=left, width=out.width)
     made = Table(box=None, pad_edge=False, header_style="dim", padding=(0, _GAP, 0, 0))
     for at in kept:
         made.add_column(columns[at], justify="left" if at < left else "right", no_wrap=True)
@@ -71,20 +85,51 @@ def show_table(
     out.print(made)
 
 
+def _cut(words: Text, width: int) -> Text:
+    """In the middle: names of one family begin alike, and differ at the end."""
+    if words.cell_len <= width:
+        return words
+    begin = (width - 1) // 2
+    made = words[:begin] + Text("…", words.style) + words[len(words) - (width - 1 - begin) :]
+    made.truncate(width, overflow="ellipsis")  # some characters are two cells wide
+    return made
+
+
+def _widths(columns: Sequence[str], rows: Sequence[Sequence[Text]]) -> list[int]:
+    return [
+        max([len(name), *(row[at].cell_len for row in rows)]) for at, name in enumerate(columns)
+    ]
+
+
 def _fitting(
     columns: Sequence[str], rows: Sequence[Sequence[Text]], optional: Sequence[str], width: int
 ) -> list[int]:
     """Which columns there is room for."""
-    wide = [
-        _GAP + max([len(name), *(row[at].cell_len for row in rows)])
-        for at, name in enumerate(columns)
-    ]
+    wide = _widths(columns, rows)
     kept = list(range(len(columns)))
     for name in optional:
-        if sum(wide[at] for at in kept) - _GAP <= width:
+        if sum(wide[at] + _GAP for at in kept) - _GAP <= width:
             break
         kept = [at for at in kept if columns[at] != name]
     return kept
+
+
+def _narrow(
+    columns: Sequence[str],
+    rows: Sequence[list[Text]],
+    kept: Sequence[int],
+    *,
+    left: int,
+    width: int,
+) -> None:
+    """Cut words to what the numbers leave them; the first column, which says what it is, last."""
+    wide = _widths(columns, rows)
+    over = sum(wide[at] + _GAP for at in kept) - _GAP - width
+    for at in [each for each in reversed(kept) if each < left] if over > 0 else ():
+        room = min(wide[at], max(_NARROWEST, len(columns[at]), wide[at] - over))
+        over -= wide[at] - room
+        for row in rows:
+            row[at] = _cut(row[at], room)
 
 
 def bar(begin: float, end: float, width: int) -> str:

@@ -63,6 +63,8 @@ def look_up(
     own = None if file is None else PriceFile(file, tier=tier)
     if own is None and tier is not None:
         check_tier(tier, {})
+    if not all(map(str.strip, models)):
+        raise UsageError("models", list(models), "give names, such as gpt-5 or openai/gpt-5")
     names = models or (() if own is None else own.models)
     if not names and not update:
         raise UsageError("models", [], "name some, or give a file that has some: --file")
@@ -99,7 +101,10 @@ def _notes(found: Prices) -> list[str]:
     for each in found.models:
         rates = each.rates
         if each.near:
-            lines.append(f"{each.name}: no such model is known; near are {', '.join(each.near)}")
+            near = ", ".join(each.near)
+            lines.append(f"{each.name}: there is no price under this name, but under {near}")
+        if each.standard:
+            lines.append(f"{each.name}: no price of this tier is known, so it is the standard one")
         if rates is not None and rates.stepped:
             lines.append(f"{each.name}: long inputs have another rate")
         if rates is not None and rates.request:

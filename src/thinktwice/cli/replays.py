@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, cast
 from rich.text import Text
 
 from thinktwice.cli.printing import console, show_table
+from thinktwice.diversity import FEWEST
 from thinktwice.entry import dollars
 
 if TYPE_CHECKING:
@@ -30,6 +31,14 @@ _REASONS: Final = {
     "unscored": "without scores, which the rule needs",
 }
 _UNPRICED: Final = "unpriced"
+_UNFIT: Final = "nothing to replay: no request that was drawn in full has enough samples, or scores"
+_EXPLAINED: Final = (
+    "in brackets 95 % intervals; another answer: than that of all recorded samples of the request"
+)
+_FEW: Final = (
+    f"no intervals of means: they take {FEWEST} requests that explored, and as many of those that "
+    "are always drawn in full, if there are any"
+)
 _NOTHING: Final = (
     "nothing to replay: call observe(explore=0.02) in the application, which draws 2 % of the "
     "votes in full, or give a vote stop=AtMost(n)"
@@ -58,11 +67,21 @@ def show(found: Sequence[WhatIf]) -> None:
         rows = [_cells(each) for each in shown]
         show_table(out, _COLUMNS, rows, optional=_OPTIONAL)
         out.print()
+        out.print(Text(_EXPLAINED), soft_wrap=True)
     else:
-        waits = any("censored" in each.left_out for each in found)
-        out.print(Text(_NOTHING_YET if waits else _NOTHING), soft_wrap=True)
+        out.print(Text(_nothing(found)), soft_wrap=True)
     for line in dict.fromkeys(line for each in found for line in _notes(each)):
         out.print(Text(line), soft_wrap=True)
+
+
+def _nothing(found: Sequence[WhatIf]) -> str:
+    """Why there is nothing to replay."""
+    reasons = {reason for each in found for reason in each.left_out}
+    if not reasons:
+        return "no requests"
+    if reasons & {"too_short", "unscored"}:
+        return _UNFIT
+    return _NOTHING_YET if "censored" in reasons else _NOTHING
 
 
 def _recorded(found: WhatIf) -> str:
@@ -74,7 +93,7 @@ def _recorded(found: WhatIf) -> str:
     cost = _UNPRICED if usd is None else dollars(Decimal(usd.value))
     explored = f", {found.explored:,} of them explored" if found.explored else ""
     return (
-        f"{_requests(found.replayed)} that were drawn in full{explored}: "
+        f"{_requests(found.replayed)} drawn in full{explored}: "
         f"{samples} samples, {cost} and {seconds} s each"
     )
 
@@ -105,7 +124,8 @@ def _percent(of: Estimate | None, digits: int) -> str:
 
 
 def _notes(found: WhatIf) -> list[str]:
-    return _without_cost(found) + _left_out(found)
+    few = [_FEW] if found.launched is not None and found.launched.low is None else []
+    return few + _without_cost(found) + _left_out(found)
 
 
 def _without_cost(found: WhatIf) -> list[str]:

@@ -17,13 +17,12 @@ STYLE: Final = f"""
   --paper: #12171d; --card: #1a212a; --c0: #6ea2ff; --c1: #f0a94a; --c2: #4cc795; --c3: #e577b5;
   --c4: #a58cf2; --c5: #78838f; }} }}
 body {{ font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper);
-  margin: 2rem 0; }}
+  margin: 2rem 0; overflow-wrap: anywhere; }}
 main {{ max-width: 960px; margin: 0 auto; padding: 0 1rem; }}
 h1 {{ font-size: 1.5rem; margin: 0; }} h2 {{ font-size: 1.05rem; margin: 2.2rem 0 .2rem; }}
 p {{ margin: .2rem 0; }} .soft, .legend {{ color: var(--soft); font-size: .87rem; }}
-.cards {{ display: grid; grid-template-columns: repeat(auto-fit, minmax(128px, 1fr)); gap: .8rem;
-  margin: 1.2rem 0; }}
-.cards div {{ background: var(--card); border-radius: 8px; padding: .7rem .9rem;
+.cards {{ display: flex; flex-wrap: wrap; gap: .8rem; margin: 1.2rem 0; }}
+.cards div {{ flex: 1 1 100px; background: var(--card); border-radius: 8px; padding: .7rem .9rem;
   font-size: .9rem; }}
 .cards b {{ display: block; font-size: 1.35rem; font-variant-numeric: tabular-nums;
   white-space: nowrap; }}
@@ -43,9 +42,9 @@ table {{ border-collapse: collapse; width: 100%; font-variant-numeric: tabular-n
   white-space: nowrap; }}
 th, td {{ text-align: right; padding: .35rem .6rem; border-bottom: 1px solid var(--line); }}
 th {{ font-weight: 400; }} thead th {{ color: var(--soft); font-size: .87rem; }}
-th:first-child {{ text-align: left; padding-left: 0; min-width: 9rem; }}
+th:first-child {{ text-align: left; padding-left: 0; min-width: 9rem; white-space: normal; }}
 tbody th i {{ display: block; height: 4px; border-radius: 2px; }}
 summary {{ font-size: 1.05rem; font-weight: 700; margin-top: 2.2rem; cursor: pointer; }}
-@media (max-width: 600px) {{ .minor {{ display: none; }} .plot {{ margin-left: 3.6rem; }} }}
+@media (max-width: 600px) {{ .minor {{ display: none; }} }}
 @media print {{ .cards div {{ border: 1px solid var(--line); }} }}
 {_COLOURS}"""

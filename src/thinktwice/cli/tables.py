@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 NAMELESS: Final = "(several, or not known)"
 """Of a group without a name."""
 _DAYS: Final = 14
-_OPTIONAL: Final = ("tokens in", "tokens out", "calls", "not drawn", "wasted", "samples")
+_OPTIONAL: Final = (
+    *("tokens in", "tokens out", "calls", "not drawn", "wasted", "samples"),
+    *("requests", "saved", "a request"),
+)
 
 
 def show(found: Costs) -> None:
@@ -102,7 +105,7 @@ def money(cost: Decimal, group: Group | Request) -> str:
 def _show_dearest(out: Console, requests: Sequence[Request]) -> None:
     columns = ["dearest", "strategy", "began", "stopped by", "cost", "samples", "seconds"]
     rows = [_request_cells(each) for each in requests]
-    show_table(out, columns, rows, left=4, optional=["began", "seconds", "strategy"])
+    show_table(out, columns, rows, left=4, optional=["began", "seconds", "strategy", "samples"])
 
 
 def _ended(request: Request) -> str:

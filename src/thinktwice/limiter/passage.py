@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from thinktwice.account import now
 from thinktwice.limiter.failures import is_unbilled, is_unsent
 from thinktwice.limiter.pacing import next_ticket
-from thinktwice.tokens import text_of
+from thinktwice.texts import text_of
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence

@@ -12,7 +12,7 @@ from thinktwice.launch import Pace
 from thinktwice.sample import Sample
 from thinktwice.stop import with_certain
 from thinktwice.store.ballots import cost_of
-from thinktwice.strategies.best_of_n import WEIGHING, weights_of
+from thinktwice.weighing import WEIGHING, weights_of
 
 if TYPE_CHECKING:
     from thinktwice.stop import Stop, Tally

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from thinktwice.policy.recommendation import points
+from thinktwice.tables import aligned, html_table, listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -90,11 +91,8 @@ class VerifierReport:
 
     def __str__(self) -> str:
         """Facts, the curves, and what follows."""
-        facts = list(self._facts())
-        width = max(len(name) for name, _ in facts)
-        lines = [f"{name:{width}}  {text}" for name, text in facts]
-        lines += ["", *_aligned(self._curves())]
-        lines += ["", *_aligned(self._reliability())]
+        lines = [*listed(self._facts()), "", *aligned(self._curves())]
+        lines += ["", *aligned(self._reliability())]
         return "\n".join([*lines, "", *self._says()])
 
     def to_markdown(self) -> str:
@@ -106,7 +104,7 @@ class VerifierReport:
     def _repr_html_(self) -> str:
         tables = (self._facts(), self._curves(), self._reliability())
         says = "".join(f"<li>{html.escape(line)}</li>" for line in self._says())
-        return "".join(map(_html, tables)) + f"<ul>{says}</ul>"
+        return "".join(html_table(each, named=True) for each in tables) + f"<ul>{says}</ul>"
 
     def _facts(self) -> Iterator[tuple[str, str]]:
         if self.verifier is not None:
@@ -158,24 +156,7 @@ def _percent(share: Estimate) -> str:
     return f"{100 * value:.1f} % ({100 * low:.1f} to {100 * high:.1f})"
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for first, *others in rows:
-        cells = (f"{cell:>{width}}" for cell, width in zip(others, widths[1:], strict=True))
-        yield "  ".join([f"{first:{widths[0]}}", *cells])
-
-
 def _markdown(rows: Sequence[Sequence[str]]) -> str:
     head, *others = rows
     lines = [head, ["---"] * len(head), *others]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _html(rows: Iterator[Sequence[str]] | Sequence[Sequence[str]]) -> str:
-    lines = (
-        f"<tr><th>{html.escape(first)}</th>"
-        + "".join(f"<td>{html.escape(cell)}</td>" for cell in others)
-        + "</tr>"
-        for first, *others in rows
-    )
-    return f"<table>{''.join(lines)}</table>"

@@ -28,11 +28,13 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
     from thinktwice.budget import Need
+    from thinktwice.ledger import Ledger
 
 Period: TypeAlias = Literal["hour", "day", "month"]
 
 _HERE: Final = SqliteStore()
 _LEASE_SECONDS: Final = 900.0  # longer than a run lasts by default
+_MOST_REFUSED: Final = 1000  # so often nobody is faster
 _UNTOLD: Final = (
     "what a call took could not be written to the store of quotas: it is charged what it held when "
     "its time is up"
@@ -69,7 +71,7 @@ class Quota:
 
     def __post_init__(self) -> None:
         """Check the parameters."""
-        if not isinstance(self.name, str) or not self.name or not is_encodable(self.name):
+        if not isinstance(self.name, str) or not self.name.strip() or not is_encodable(self.name):
             raise UsageError("name", self.name, "give a text, such as 'tenant:acme'")
         if not isinstance(self.budget, Budget) or Caps.of(self.budget) == Caps():
             raise UsageError("budget", self.budget, "give Budget(calls=, tokens=, cost=)")
@@ -89,14 +91,20 @@ class Quota:
     def scope(self) -> Generator[BudgetScope]:
         """Let all strategy calls of a block spend from it, sync and async, threads included.
 
+        Inside a scope of the same quota they count once.
+
         Yields:
             The ledger of the block; its `remaining` is that of the quota.
 
         Raises:
             RunError: The store fails, where a call is about to be made.
+            UsageError: A scope of it is open around here, with another budget.
         """
-        counting = _Counting(self, self.window())
-        scope = BudgetScope(self.budget, parent=ledger_around(), shared=counting)
+        around, counting = ledger_around(), _Counting(self, self.window())
+        if counting.is_open(around):
+            scope = BudgetScope(None, parent=around)
+        else:
+            scope = BudgetScope(self.budget, parent=around, shared=counting)
         with scope.opened():
             yield scope
 
@@ -136,10 +144,33 @@ class _Counting:
         self._name = quota.counted_as
         self._window = window
         self._caps = Caps.of(quota.budget)
+        self._refused = 0  # in a row, though the totals had room: others were faster
 
     @property
     def name(self) -> str:
         return self._quota.name
+
+    def is_open(self, ledger: Ledger | None) -> bool:
+        """It counts already what is spent from a ledger."""
+        while ledger is not None:
+            other = ledger.shared if isinstance(ledger, BudgetScope) else None
+            if isinstance(other, _Counting) and other._place == self._place:
+                if other._caps != self._caps:
+                    remedy = (
+                        f"{self.name!r} is open around here with another budget: give both the same"
+                    )
+                    raise UsageError("budget", self._quota.budget, remedy)
+                return True
+            ledger = ledger.parent
+        return False
+
+    @property
+    def _place(self) -> tuple[object, ...]:
+        return id(self._quota.store), self._name, self._window
+
+    @property
+    def renews_at(self) -> datetime | None:
+        return datetime.fromtimestamp(self._window, UTC) if self._window else None
 
     def totals(self) -> tuple[Sums, Sums]:
         with _looked_up():
@@ -149,19 +180,19 @@ class _Counting:
     def exchange(
         self, needs: Sequence[Need], holds: Sequence[Sums], *, instead: object, force: bool
     ) -> Sequence[object] | None:
-        asked = [
-            Hold(Amounts.of(hold), Amounts.of(_known(need)))
-            for need, hold in zip(needs, holds, strict=True)
-        ]
         with _looked_up():
-            return self._quota.store.hold(
+            got = self._quota.store.hold(
                 self._name,
                 self._window,
-                asked,
+                _asked(needs, holds),
                 caps=None if force else self._caps,
                 instead=instead,
                 seconds=self._quota.lease_seconds,
             )
+        self._refused = 0 if got is not None else self._refused + 1
+        if self._refused > _MOST_REFUSED:
+            raise RunError("the store of quotas refuses what fits by its own totals")
+        return got
 
     def settle(self, ticket: object, spent: Sums) -> None:
         self._told(ticket, Amounts.of(spent))
@@ -198,6 +229,19 @@ def _looked_up() -> Generator[None]:
 def _is_store(store: object) -> bool:
     methods = ("totals", "hold", "settle", "release")
     return not isinstance(store, type) and all(callable(getattr(store, m, None)) for m in methods)
+
+
+def _asked(needs: Sequence[Need], holds: Sequence[Sums]) -> list[Hold]:
+    """Of several calls, it is their sum that is rounded up: they fit where they fit unrounded."""
+    asked: list[Hold] = []
+    total, before = ZERO, 0
+    for need, hold in zip(needs, holds, strict=True):
+        total += hold.cost
+        units = Amounts.of(Sums(cost=total)).cost
+        amounts = Amounts(hold.calls, hold.tokens, units - before)
+        asked.append(Hold(amounts, Amounts.of(_known(need))))
+        before = units
+    return asked
 
 
 def _known(need: Need) -> Sums:

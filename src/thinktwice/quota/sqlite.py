@@ -3,75 +3,87 @@
 from __future__ import annotations
 
 import math
-import os
+import secrets
 import sqlite3
-import threading
 import time
-from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
-from thinktwice.errors import RunError, UsageError, is_number
+from thinktwice.errors import UsageError, is_number
 from thinktwice.folders import named_path
+from thinktwice.quota.file import MEMORY, QuotaFile
 from thinktwice.quota.store import Amounts, Caps, Hold
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
 
-T = TypeVar("T")
-
-_MEMORY: Final = ":memory:"
-_APPLICATION: Final = 0x7477_7174  # of our files: SQLite keeps it in their header
 _TIMEOUT: Final = 2.0
-_KEPT_SECONDS: Final = 2 * 86_400.0  # after a window has ended, for requests that began in it
-_KEPT_LOST: Final = 10_000  # calls that may still end after all
-_SWEPT: Final = 100  # rows at the most that one call cleans away, so that it stays fast
-_SHORTEST, _LONGEST = 5e-5, 2e-3  # seconds between two looks
-_SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS spent (
-    name TEXT, window INTEGER, calls INTEGER, tokens INTEGER, cost INTEGER,
-    PRIMARY KEY (name, window)) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS spent_in ON spent (window);
-CREATE TABLE IF NOT EXISTS holds (
-    ticket INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT, window INTEGER, expires REAL,
-    calls INTEGER, tokens INTEGER, cost INTEGER,
-    lost_calls INTEGER, lost_tokens INTEGER, lost_cost INTEGER);
-CREATE INDEX IF NOT EXISTS holds_of ON holds (name, window);
-CREATE TABLE IF NOT EXISTS lost (
-    ticket INTEGER PRIMARY KEY, name TEXT, window INTEGER,
-    calls INTEGER, tokens INTEGER, cost INTEGER);
+_KEPT_SECONDS: Final = 2 * 86_400.0  # after a window, or the time of a call, has ended
+_SWEPT: Final = 10  # windows at the most that one call cleans away, so that it stays fast
+_NEVER: Final = 9e99
+_NOTHING: Final = Amounts()
+
+_READ: Final = """
+SELECT calls, tokens, cost, held_calls, held_tokens, held_cost, first,
+    cap_calls, cap_tokens, cap_cost FROM quotas WHERE name = ? AND window = ?
 """
-_CHARGE: Final = """
-INSERT INTO spent VALUES (?, ?, ?, ?, ?) ON CONFLICT (name, window) DO UPDATE SET
-    calls = calls + excluded.calls, tokens = tokens + excluded.tokens, cost = cost + excluded.cost
+_ADD: Final = """
+INSERT INTO quotas VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL, NULL)
+ON CONFLICT (name, window) DO UPDATE SET
+    calls = calls + excluded.calls, tokens = tokens + excluded.tokens, cost = cost + excluded.cost,
+    held_calls = held_calls + excluded.held_calls, first = MIN(first, excluded.first),
+    held_tokens = held_tokens + excluded.held_tokens, held_cost = held_cost + excluded.held_cost
 """
-_SPENT: Final = "SELECT calls, tokens, cost FROM spent WHERE name = ? AND window = ?"
-_HELD: Final = """
-SELECT COALESCE(SUM(calls), 0), COALESCE(SUM(tokens), 0), COALESCE(SUM(cost), 0),
-    COALESCE(MIN(expires), 9e99) FROM holds WHERE name = ? AND window = ?
+_CAP: Final = """
+UPDATE quotas SET cap_calls = ?, cap_tokens = ?, cap_cost = ? WHERE name = ? AND window = ?
 """
-_TAKES: Final = """
-SELECT calls, tokens, cost FROM holds WHERE ticket = ?
-UNION ALL SELECT calls, tokens, cost FROM lost WHERE ticket = ?
+_HOLD: Final = "INSERT INTO holds VALUES (?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?)"
+_FREE: Final = "DELETE FROM holds WHERE name = ? AND window = ? AND ticket = ? AND lost = ?"
+_FORGET: Final = "DELETE FROM holds WHERE name = ? AND window = ? AND lost AND expires < ?"
+_LOSE: Final = """
+UPDATE holds SET lost = 1 WHERE name = ? AND window = ? AND NOT lost AND expires <= ?
+RETURNING calls, tokens, cost, lost_calls, lost_tokens, lost_cost
 """
-_DROP: Final = "DELETE FROM holds WHERE ticket = ?"
-_HOLD: Final = "INSERT INTO holds VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_NEXT: Final = """
+UPDATE quotas SET first = (SELECT COALESCE(MIN(expires), ?3) FROM holds
+    WHERE name = ?1 AND window = ?2 AND NOT lost) WHERE name = ?1 AND window = ?2
+"""
+_ENDED: Final = """
+(SELECT name, window FROM quotas WHERE window > 0 AND window < ? ORDER BY window LIMIT ?)
+"""
+
+
+class _Ticket(NamedTuple):
+    """The number is random: it must not be another's where the file was begun anew."""
+
+    name: str
+    window: int
+    number: int
+    hold: Hold
+
+
+class _Books(NamedTuple):
+    """A quota as it stands."""
+
+    spent: Amounts
+    held: Amounts
+    first: float
+    caps: Caps
+
+
+_NONE_YET: Final = _Books(_NOTHING, _NOTHING, _NEVER, Caps())
 
 
 class SqliteStore:
     """A `QuotaStore` in a file, or in memory.
 
-    Safe from any thread, and from several processes of one machine; not on a network file system.
-    A reservation mostly takes a tenth or two of a millisecond. Windows are forgotten two days after
-    their end, so that the file does not grow with the days.
-
-    Attributes:
-        path: The file; ":memory:" for none.
-        timeout: Seconds that one call waits for other processes at the most.
+    Safe from any thread, and from several processes of one machine, forked ones as well; not on a
+    network file system. A reservation mostly takes a tenth or two of a millisecond. Windows are
+    forgotten two days after their end, so that the file does not grow with the days.
     """
 
-    def __init__(self, path: str | Path = _MEMORY, *, timeout: float = _TIMEOUT) -> None:
+    def __init__(self, path: str | Path = MEMORY, *, timeout: float = _TIMEOUT) -> None:
         """Open or make the file.
 
         Args:
@@ -85,19 +97,25 @@ class SqliteStore:
         """
         if not is_number(timeout) or not 0 < timeout < math.inf:
             raise UsageError("timeout", timeout, "give seconds, above 0")
-        self.path = str(named_path(path))
-        self.timeout = timeout
-        self._lock = threading.RLock()
-        self._process = 0
-        self._opened: sqlite3.Connection | None = None
+        named = named_path(path)
         try:
-            self._connection()
-        except sqlite3.Error as error:
-            raise UsageError("path", self.path, f"it cannot be used: {error}") from None
+            self._file = QuotaFile(named, timeout)
+        except (sqlite3.Error, OSError) as error:
+            raise UsageError("path", str(named), f"it cannot be used: {error}") from None
+
+    @property
+    def path(self) -> str:
+        """The file; ":memory:" for none."""
+        return self._file.path
+
+    @property
+    def timeout(self) -> float:
+        """Seconds that one call waits for other processes at the most."""
+        return self._file.timeout
 
     def __repr__(self) -> str:
         """The constructor."""
-        path = [] if self.path == _MEMORY else [repr(self.path)]
+        path = [] if self.path == MEMORY else [repr(self.path)]
         timeout = [] if self.timeout == _TIMEOUT else [f"timeout={self.timeout}"]
         return f"SqliteStore({', '.join(path + timeout)})"
 
@@ -107,22 +125,15 @@ class SqliteStore:
 
     def close(self) -> None:
         """Close the file; the next call opens it again."""
-        with self._lock:
-            if self._opened is not None and self._process == os.getpid():
-                self._opened.close()
-            self._opened = None
+        self._file.close()
 
     def totals(self, name: str, window: int) -> tuple[Amounts, Amounts]:
         """What was spent, and what is held."""
-        with self._told(), self._lock:
-            connection = self._connection()
-            spent, held, first = _read(connection, name, window)
-            if first > time.time():
-                return spent, held
-        with self._writing() as connection:
-            _expire(connection, name, window)
-            spent, held, _ = _read(connection, name, window)
-            return spent, held
+        books = _books(self._file.row(_READ, name, window))
+        if books.first <= time.time():
+            with self._file.writing() as connection:
+                books = _current(connection, name, window)
+        return books.spent, books.held
 
     def hold(
         self,
@@ -135,159 +146,76 @@ class SqliteStore:
         seconds: float,
     ) -> Sequence[object] | None:
         """Hold all that fits within the caps, or nothing."""
-        with self._writing() as connection:
-            spent, held, first = _read(connection, name, window)
-            if first <= time.time():
-                _expire(connection, name, window)
-                spent, held, _ = _read(connection, name, window)
-            given_up = _amounts_of(connection, instead)
-            asked = [each.amounts for each in holds]
-            total = Amounts(*map(sum, zip(spent, held, *asked, strict=True)))
-            total = Amounts(*(a - b for a, b in zip(total, given_up, strict=True)))
+        with self._file.writing() as connection:
+            books = _current(connection, name, window)
+            back, taken = _free(connection, instead)
+            for each in holds:
+                taken = taken.plus(each.amounts)
+            total = books.spent.plus(books.held).plus(back).plus(taken)
             if caps is not None and not caps.allow(total):
+                connection.execute("ROLLBACK")
                 return None
-            _free(connection, instead)
-            if window and spent == (0, 0, 0):  # one that begins
-                _sweep(connection)
             expires = time.time() + seconds
-            return [
-                connection.execute(
-                    _HOLD, (name, window, expires, *each.amounts, *each.lost)
-                ).lastrowid
-                for each in holds
-            ]
+            tickets = [_Ticket(name, window, secrets.randbits(63), each) for each in holds]
+            for _, _, number, each in tickets:
+                row = (name, window, number, expires, *each.amounts, *each.lost)
+                connection.execute(_HOLD, row)
+            connection.execute(_ADD, (name, window, *back, *taken, expires))
+            if caps is not None and caps != books.caps:
+                connection.execute(_CAP, (*caps, name, window))
+            if window and books is _NONE_YET:
+                _sweep(connection)
+            return tickets
 
     def settle(self, name: str, window: int, ticket: object, spent: Amounts) -> None:
         """Charge a call, and free its hold."""
-        with self._writing() as connection:
-            _free(connection, ticket)
-            connection.execute(_CHARGE, (name, window, *spent))
+        with self._file.writing() as connection:
+            back, freed = _free(connection, ticket)
+            charged = back.plus(Amounts(*spent))
+            connection.execute(_ADD, (name, window, *charged, *freed, _NEVER))
 
     def release(self, ticket: object) -> None:
         """Free a hold."""
-        with self._writing() as connection:
-            _free(connection, ticket)
-
-    # ---- the file -------------------------------------------------------------------------------
-
-    @contextmanager
-    def _writing(self) -> Generator[sqlite3.Connection]:
-        """A transaction that no other process writes beside."""
-        with self._told(), self._lock:
-            connection = self._connection()
-            _patiently(lambda: connection.execute("BEGIN IMMEDIATE"), self.timeout)
-            try:
-                yield connection
-                connection.execute("COMMIT")
-            except BaseException:
-                if connection.in_transaction:  # a full disk has ended it already
-                    connection.execute("ROLLBACK")
-                raise
-
-    @contextmanager
-    def _told(self) -> Generator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise RunError(
-                f"the quotas in {self.path} cannot be read or written: {error}"
-            ) from error
-
-    def _connection(self) -> sqlite3.Connection:
-        if self._opened is None or self._process != os.getpid():  # of before a fork
-            self._opened = _patiently(lambda: _open(self.path), self.timeout)
-            self._process = os.getpid()
-        return self._opened
+        if ticket is not None:
+            name, window, *_ = cast("_Ticket", ticket)
+            self.settle(name, window, ticket, _NOTHING)
 
 
-def _open(path: str) -> sqlite3.Connection:
-    if path != _MEMORY:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-    connection = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
-    (kind,) = connection.execute("PRAGMA application_id").fetchone()
-    (tables,) = connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
-    if kind != _APPLICATION and tables:
-        connection.close()
-        raise UsageError("path", path, "it is a database of something else: give another file")
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = NORMAL")
-    if kind != _APPLICATION:
-        connection.execute("BEGIN IMMEDIATE")
-        for statement in _SCHEMA.split(";"):
-            connection.execute(statement)
-        connection.execute(f"PRAGMA application_id = {_APPLICATION}")
-        connection.execute("COMMIT")
-    return connection
+def _books(row: tuple[object, ...] | None) -> _Books:
+    if row is None:
+        return _NONE_YET
+    numbers = cast("Sequence[int]", row)
+    return _Books(Amounts(*numbers[:3]), Amounts(*numbers[3:6]), numbers[6], Caps(*numbers[7:]))
 
 
-def _patiently(step: Callable[[], T], seconds: float) -> T:
-    """Try until no other process is in the way: SQLite's own waiting sleeps for long."""
-    ends, pause = time.monotonic() + seconds, _SHORTEST
-    while True:
-        try:
-            return step()
-        except sqlite3.OperationalError as error:
-            if "locked" not in str(error) or time.monotonic() > ends:
-                raise
-            time.sleep(pause)
-            pause = min(2 * pause, _LONGEST)
+def _current(connection: sqlite3.Connection, name: str, window: int) -> _Books:
+    """As it stands, once the holds are charged that nobody will settle any more."""
+    books, now = _books(connection.execute(_READ, (name, window)).fetchone()), time.time()
+    if books.first > now:
+        return books
+    connection.execute(_FORGET, (name, window, now - _KEPT_SECONDS))
+    for row in connection.execute(_LOSE, (name, window, now)).fetchall():
+        freed = _NOTHING.plus(Amounts(*row[:3]), -1)
+        connection.execute(_ADD, (name, window, *row[3:], *freed, _NEVER))
+    connection.execute(_NEXT, (name, window, _NEVER))
+    return _books(connection.execute(_READ, (name, window)).fetchone())
 
 
-def _read(connection: sqlite3.Connection, name: str, window: int) -> tuple[Amounts, Amounts, float]:
-    """Spent, held, and when the first hold runs out."""
-    spent = connection.execute(_SPENT, (name, window)).fetchone()
-    *held, first = connection.execute(_HELD, (name, window)).fetchone()
-    return Amounts(*spent) if spent else Amounts(), Amounts(*held), first
-
-
-def _expire(connection: sqlite3.Connection, name: str, window: int) -> None:
-    """Charge the holds that nobody will settle any more."""
-    expired = connection.execute(
-        "DELETE FROM holds WHERE name = ? AND window = ? AND expires <= ? "
-        "RETURNING ticket, lost_calls, lost_tokens, lost_cost",
-        (name, window, time.time()),
-    ).fetchall()
-    for ticket, *lost in expired:
-        connection.execute(_CHARGE, (name, window, *lost))
-        connection.execute(
-            "INSERT INTO lost VALUES (?, ?, ?, ?, ?, ?)", (ticket, name, window, *lost)
-        )
-    if expired:
-        connection.execute(
-            "DELETE FROM lost WHERE ticket IN "
-            "(SELECT ticket FROM lost ORDER BY ticket DESC LIMIT -1 OFFSET ?)",
-            (_KEPT_LOST,),
-        )
-
-
-def _free(connection: sqlite3.Connection, ticket: object) -> None:
-    """Delete a hold, or give back what it was charged as lost: it has not been, after all."""
-    if ticket is None or connection.execute(_DROP, (ticket,)).rowcount:
-        return
-    lost = connection.execute(
-        "DELETE FROM lost WHERE ticket = ? RETURNING name, window, -calls, -tokens, -cost",
-        (ticket,),
-    ).fetchone()
-    if lost is not None:
-        connection.execute(_CHARGE, lost)
+def _free(connection: sqlite3.Connection, ticket: object) -> tuple[Amounts, Amounts]:
+    """Delete a hold; what is to be added to what was spent, and to what is held."""
+    if ticket is not None:
+        *quota, number, hold = cast("_Ticket", ticket)
+        if connection.execute(_FREE, (*quota, number, 0)).rowcount:
+            return _NOTHING, _NOTHING.plus(hold.amounts, -1)
+        if connection.execute(_FREE, (*quota, number, 1)).rowcount:  # it ends after all
+            return _NOTHING.plus(hold.lost, -1), _NOTHING
+    return _NOTHING, _NOTHING
 
 
 def _sweep(connection: sqlite3.Connection) -> None:
-    """Forget windows that ended long ago, and what dead processes held in them."""
-    ended = time.time() - _KEPT_SECONDS
-    connection.execute(
-        "DELETE FROM spent WHERE (name, window) IN (SELECT name, window FROM spent "
-        "WHERE window > 0 AND window < ? LIMIT ?)",
-        (ended, _SWEPT),
-    )
-    connection.execute(
-        "DELETE FROM holds WHERE window > 0 AND window < ? AND ticket IN "
-        "(SELECT ticket FROM holds ORDER BY ticket LIMIT ?)",
-        (ended, _SWEPT),
-    )
-
-
-def _amounts_of(connection: sqlite3.Connection, ticket: object) -> Amounts:
-    """What a ticket counts for, as held or as lost."""
-    row = None if ticket is None else connection.execute(_TAKES, (ticket, ticket)).fetchone()
-    return Amounts(*row) if row else Amounts()
+    """Forget windows that ended long ago, and what was held in them."""
+    for table in ("holds", "quotas"):
+        connection.execute(
+            f"DELETE FROM {table} WHERE (name, window) IN {_ENDED}",  # noqa: S608 - no input
+            (time.time() - _KEPT_SECONDS, _SWEPT),
+        )

@@ -34,6 +34,14 @@ class Amounts(NamedTuple):
         """Round money up."""
         return cls(sums.calls, sums.tokens, _units(sums.cost))
 
+    def plus(self, other: Amounts, sign: int = 1) -> Amounts:
+        """With others, or with a sign of -1 without them."""
+        return Amounts(
+            self.calls + sign * other.calls,
+            self.tokens + sign * other.tokens,
+            self.cost + sign * other.cost,
+        )
+
     def sums(self) -> Sums:
         """In the units of a ledger."""
         return Sums(self.calls, self.tokens, Decimal(self.cost) / PER_DOLLAR)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import html
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from thinktwice.bill import money
 from thinktwice.entry import dollars
+from thinktwice.tables import aligned, html_table, listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -80,23 +81,14 @@ class ShadowReport:
 
     def __str__(self) -> str:
         """A small table."""
-        facts = list(self._facts())
-        width = max(len(name) for name, _ in facts)
-        lines = [f"{name:{width}}  {text}" for name, text in facts]
+        lines = [*listed(self._facts())]
         if rows := self._costs():
-            widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
-            lines += ["", *(_line(row, widths) for row in rows)]
+            lines += ["", *aligned(rows)]
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        facts = "".join(
-            f"<tr><th>{name}</th><td>{html.escape(text)}</td></tr>" for name, text in self._facts()
-        )
-        rows = "".join(
-            "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>"
-            for row in self._costs()
-        )
-        return f"<table>{facts}</table>" + (f"<table>{rows}</table>" if rows else "")
+        rows = self._costs()
+        return html_table(self._facts(), named=True) + (html_table(rows) if rows else "")
 
     def _facts(self) -> Iterable[tuple[str, str]]:
         yield "compared", f"{self.compared} of {self.requests} requests (share {self.share:g})"
@@ -134,11 +126,6 @@ class ShadowReport:
         ]
 
 
-def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    first, *others = (f"{cell:{width}}" for cell, width in zip(cells, widths, strict=True))
-    return "  ".join([first, *(f"{each.strip():>{len(each)}}" for each in others)])
-
-
 def _count(tokens: float | None, sign: str = "") -> str:
     return "unknown" if tokens is None else f"{tokens:{sign},.0f}"
 
@@ -152,10 +139,8 @@ def _more(cost: Decimal | None) -> str:
 def _bill(total: Total) -> str:
     if not total.calls:
         return "nothing"
-    money = dollars(total.cost)
-    if total.unpriced and total.cost is not None:
-        money += f" + {total.unpriced} unpriced"
-    return f"{total.calls:,} calls, {_count(total.usage.total_tokens)} tokens, {money}"
+    tokens = _count(total.usage.total_tokens)
+    return f"{total.calls:,} calls, {tokens} tokens, {money(total)}"
 
 
 def _counts(counts: Mapping[str, int]) -> str:

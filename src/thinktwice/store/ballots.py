@@ -9,7 +9,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from thinktwice.errors import UsageError
-from thinktwice.store.reading import microseconds, opened
+from thinktwice.store.reading import opened, stamp_of
 from thinktwice.store.tree import TRILLION
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def read_ballots(
     Raises:
         UsageError: There is no store there, or it has no such strategy.
     """
-    start = 0 if since is None else microseconds(since)
+    start = 0 if since is None else stamp_of(since)
     with opened(path) as db:
         if strategy is not None:
             _check_strategy(db, strategy)

@@ -7,7 +7,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
-from thinktwice.store.reading import dollars_of, microseconds, opened, time_of
+from thinktwice.store.reading import dollars_of, opened, stamp_of, time_of
 
 if TYPE_CHECKING:
     import sqlite3
@@ -143,14 +143,13 @@ def read_costs(
     Raises:
         UsageError: There is no store there.
     """
-    start = 0 if since is None else microseconds(since)
+    start = 0 if since is None else stamp_of(since)
     with opened(path) as db:
         first, last, unfinished = db.execute(_SPAN, (start,)).fetchone()
-        (total,) = _groups(db, "''", start, draws=True) or (Group(name="", requests=0),)
         return Costs(
             first=None if first is None else time_of(first),
             last=None if last is None else time_of(last),
-            total=total,
+            total=_total(_groups(db, _OF_REQUESTS[By.STRATEGY], start, draws=True)),
             unfinished=unfinished,
             by={each: _grouped(db, each, start) for each in by},
             dearest=tuple(_request(row) for row in db.execute(_DEAREST, (start, dearest))),
@@ -162,13 +161,19 @@ _NAME: Final = "(SELECT text FROM names WHERE names.id = {})"
 _OF_REQUESTS: Final[Mapping[By, str]] = {By.STRATEGY: "r.strategy", By.DAY: _DAY}
 
 _SPAN: Final = """
-SELECT min(started), max(started), sum(took IS NULL) FROM requests WHERE +started >= ?
+SELECT min(started), max(started), count(*) - count(took) FROM requests WHERE +started >= ?
 """
 _SPENT: Final = """
 SELECT {key}, count(DISTINCT s.request), sum(s.calls), sum(s.input), sum(s.output), sum(s.cost),
   sum(s.unpriced), sum(s.estimated)
-FROM requests r CROSS JOIN spend s ON s.request = r.id WHERE +r.started >= ? GROUP BY 1
+FROM {rows} GROUP BY 1
 """
+_WITH_REQUESTS: Final = (
+    "requests r CROSS JOIN spend s ON s.request = r.id WHERE +r.started >= :start"
+)
+_ALONE: Final = (
+    "spend s WHERE :start = 0 OR s.request IN (SELECT id FROM requests WHERE started >= :start)"
+)
 _STOPPED: Final = (
     "r.cut = 0 AND r.error IS NULL AND r.stopped_by IS NOT NULL AND r.launched < r.requested"
 )
@@ -213,7 +218,7 @@ def _groups(db: sqlite3.Connection, key: str, start: int, *, draws: bool) -> lis
             estimated=dollars_of(estimated),
         )
         for name, requests, calls, given, made, cost, unpriced, estimated in db.execute(
-            _SPENT.format(key=key), (start,)
+            _SPENT.format(key=key, rows=_WITH_REQUESTS if draws else _ALONE), {"start": start}
         )
     }
     if draws:
@@ -221,6 +226,30 @@ def _groups(db: sqlite3.Connection, key: str, start: int, *, draws: bool) -> lis
             group = found.get(name) or Group(name=name, requests=requests)
             found[name] = replace(group, requests=requests, draws=_draws(*samples))
     return list(found.values())
+
+
+def _total(groups: Sequence[Group]) -> Group:
+    """Of groups that no request is in two of."""
+    draws = [group.draws for group in groups if group.draws is not None]
+    return Group(
+        name="",
+        requests=sum(group.requests for group in groups),
+        calls=sum(group.calls for group in groups),
+        input=sum(group.input for group in groups),
+        output=sum(group.output for group in groups),
+        cost=sum((group.cost for group in groups), Decimal(0)),
+        unpriced=sum(group.unpriced for group in groups),
+        estimated=sum((group.estimated for group in groups), Decimal(0)),
+        draws=Draws(
+            launched=sum(each.launched for each in draws),
+            wasted=sum(each.wasted for each in draws),
+            wasted_cost=sum((each.wasted_cost for each in draws), Decimal(0)),
+            saved=sum(each.saved for each in draws),
+            saved_cost=sum((each.saved_cost for each in draws), Decimal(0)),
+        )
+        if draws
+        else None,
+    )
 
 
 def _draws(

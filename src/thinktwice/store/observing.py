@@ -6,7 +6,7 @@ import atexit
 import threading
 from contextlib import suppress
 from inspect import signature
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from opentelemetry import trace
 
@@ -19,7 +19,6 @@ from thinktwice.store.writer import Writer
 from thinktwice.telemetry.environment import sdk_disabled
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
     from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
@@ -31,6 +30,13 @@ _FEWEST_BYTES: Final = 2**20
 _DROPPING: Final = ("TraceIdRatioBased", "AlwaysOffSampler")
 
 
+class Settings(NamedTuple):
+    """What `observe` takes beside the file."""
+
+    explore: float
+    max_bytes: int
+
+
 class Observer:
     """Writes the costs of this process to a local file, until it is closed.
 
@@ -40,7 +46,7 @@ class Observer:
     """
 
     def __init__(
-        self, path: Path, writer: Writer, processor: Processor, settings: Mapping[str, float]
+        self, path: Path, writer: Writer, processor: Processor, settings: Settings
     ) -> None:
         """Made by `observe`."""
         self.path = path
@@ -172,7 +178,7 @@ def observe(
         raise UsageError("max_bytes", max_bytes, "give a number of bytes, at least 1048576")
     if not is_number(explore) or not 0 <= explore <= 1:
         raise UsageError("explore", explore, "give a share of the votes in [0, 1], such as 0.02")
-    settings = {"explore": explore, "max_bytes": max_bytes}
+    settings = Settings(explore, max_bytes)
     with _switching:
         if _observer is not None:
             if _observer.path == place:
@@ -182,7 +188,7 @@ def observe(
             raise UsageError("path", str(place), remedy)
         with suppress(OSError):  # runs go on, and the writer says what it is
             schema.check(place)
-        _observer = _made(place, settings, max_bytes)
+        _observer = _made(place, settings)
         telemetry.providers_by(_observer.provider)
         telemetry.spare_by(_observer)
         exploring.explore(explore)
@@ -194,14 +200,14 @@ def observe(
         return _observer
 
 
-def _agree(before: Mapping[str, float], now: Mapping[str, float]) -> None:
-    for name, value in now.items():
-        if before[name] != value:
-            remedy = f"observed with {before[name]} already: give the same, or close() that first"
+def _agree(before: Settings, now: Settings) -> None:
+    for name, was, value in zip(Settings._fields, before, now, strict=True):
+        if was != value:
+            remedy = f"observed with {was} already: give the same, or close() that first"
             raise UsageError(name, value, remedy)
 
 
-def _made(path: Path, settings: Mapping[str, float], max_bytes: int) -> Observer:
+def _made(path: Path, settings: Settings) -> Observer:
     try:
         from thinktwice.store.processor import PROCESSOR
     except ImportError:
@@ -209,7 +215,7 @@ def _made(path: Path, settings: Mapping[str, float], max_bytes: int) -> Observer
         raise UsageError("observe", str(path), remedy) from None
     except ValueError as error:  # the SDK reads some variables as it is imported
         raise UsageError("environment", str(error), "mend or unset that variable") from None
-    writer = Writer(path, max_bytes)
+    writer = Writer(path, settings.max_bytes)
     atexit.register(writer.finish)
     PROCESSOR.write_by(writer)
     return Observer(path, writer, PROCESSOR, settings)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
-from thinktwice.store.reading import dollars_of, microseconds, opened, time_of
+from thinktwice.store.reading import dollars_of, opened, stamp_of, time_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_MOST_DOTS: Final = 2000
+MOST_DOTS: Final = 2000
+"""Requests in a plot at the most."""
 _UNITS: Final = (  # the first whose limit the store's days stay within
     (3, "hour", "%Y-%m-%d %H:00"),
     (120, "day", "%Y-%m-%d"),
@@ -64,7 +65,7 @@ def read_pictures(path: Path, *, since: datetime | None = None) -> Pictures:
     Raises:
         UsageError: There is no store there.
     """
-    start = 0 if since is None else microseconds(since)
+    start = 0 if since is None else stamp_of(since)
     with opened(path) as db:
         ends = db.execute(_ENDS, (start,)).fetchone()
         if ends[0] is None:
@@ -72,7 +73,7 @@ def read_pictures(path: Path, *, since: datetime | None = None) -> Pictures:
         first, last = map(time_of, ends)
         _, unit, pattern = next(each for each in _UNITS if last - first <= timedelta(each[0]))
         spent = _stacked(db.execute(_SPENT, (pattern, start)))
-        dots = db.execute(_DOTS, (start, _MOST_DOTS)).fetchall()
+        dots = db.execute(_DOTS, (start, MOST_DOTS)).fetchall()
         stops = _stacked(db.execute(_STOPS, (start,)))
     return Pictures(
         unit=unit,
@@ -111,7 +112,8 @@ def _stacked(rows: Iterable[tuple[T, str, int]]) -> dict[T, dict[str, int]]:
 
 def _names(first: datetime, last: datetime, pattern: str) -> list[str]:
     """Every hour, day or month from the first to the last, in the time of this machine."""
-    step = timedelta(hours=1) if "%H" in pattern else timedelta(days=1)
+    # Half of the shortest: where clocks are put forward, a day has 23 hours.
+    step = timedelta(minutes=30) if "%H" in pattern else timedelta(hours=12)
     names: dict[str, None] = {}
     moment = first
     while moment <= last:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -10,6 +9,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 from thinktwice.errors import UsageError
+from thinktwice.folders import address_to_read
 from thinktwice.store import schema
 from thinktwice.store.tree import TRILLION
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _MILLION: Final = 1_000_000
+_CACHE: Final = (
+    1 << 16
+)  # KiB: sums over millions of spans go through the same pages again and again
 
 
 @contextmanager
@@ -35,10 +38,11 @@ def opened(path: Path) -> Generator[sqlite3.Connection]:
         if not path.exists() or not path.stat().st_size:
             remedy = "nothing is stored there: call thinktwice.observe() in your application"
             raise UsageError("store", str(path), remedy)
-        connection = sqlite3.connect(_address(path.resolve()), uri=True, timeout=5)
+        connection = sqlite3.connect(address_to_read(path), uri=True, timeout=5)
     except (OSError, sqlite3.Error) as error:
         raise UsageError("store", str(path), f"it cannot be read ({error})") from None
     try:
+        connection.execute(f"PRAGMA cache_size = -{_CACHE}")
         connection.execute("BEGIN")
         yield connection
     except sqlite3.DatabaseError as error:
@@ -47,24 +51,16 @@ def opened(path: Path) -> Generator[sqlite3.Connection]:
         connection.close()
 
 
-def _address(path: Path) -> str:
-    """For SQLite, which even to read keeps files beside the store, where nobody writes to it."""
-    log = path.with_name(f"{path.name}-wal")
-    written = log.exists() and log.stat().st_size
-    still = not written and not os.access(path.parent, os.W_OK)
-    return f"{path.as_uri()}?{'immutable=1' if still else 'mode=ro'}"
-
-
 def dollars_of(trillionths: int | None) -> Decimal:
     """USD."""
     return Decimal(trillionths or 0) / TRILLION
 
 
-def time_of(microseconds: int) -> datetime:
+def time_of(stamp: int) -> datetime:
     """In the time zone of this machine."""
-    return datetime.fromtimestamp(microseconds / _MILLION, tz=UTC).astimezone()
+    return datetime.fromtimestamp(stamp / _MILLION, tz=UTC).astimezone()
 
 
-def microseconds(moment: datetime) -> int:
-    """Since 1970."""
+def stamp_of(moment: datetime) -> int:
+    """Microseconds since 1970, as times are stored."""
     return int(moment.timestamp() * _MILLION)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from typing import TYPE_CHECKING, Final
 
 from thinktwice.errors import UsageError
@@ -61,6 +62,7 @@ _SETTINGS: Final = """
 PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA journal_size_limit = 4194304;
 """
 
+_PAUSE: Final = 0.01  # seconds
 _HEADER: Final = b"SQLite format 3\0"
 _ID_AT: Final = slice(68, 72)
 _VERSION_AT: Final = slice(60, 64)
@@ -113,11 +115,25 @@ def connect(path: Path, *, timeout: float) -> sqlite3.Connection:
             connection.executescript(f"BEGIN IMMEDIATE; {TABLES} COMMIT;")
         elif _version(connection) < VERSION:
             _bring_up(connection)
-        connection.executescript(_SETTINGS)
+        _set_up(connection, timeout)
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _set_up(connection: sqlite3.Connection, timeout: float) -> None:
+    """As `_SETTINGS` says; to begin a log SQLite itself waits for no other process."""
+    until = time.monotonic() + timeout
+    while True:
+        try:
+            connection.executescript(_SETTINGS)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+            time.sleep(_PAUSE)
+        else:
+            return
 
 
 def _version(connection: sqlite3.Connection) -> int:

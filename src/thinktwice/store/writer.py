@@ -229,7 +229,7 @@ class Writer:
         """Warn, once for each message; a filter that raises must not end the thread."""
         if message not in self._told:
             self._told.add(message)
-            with suppress(ThinktwiceWarning):
+            with suppress(Exception):
                 warnings.warn(message, ThinktwiceWarning, stacklevel=2)
 
     def _forked(self) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from thinktwice import launch
-from thinktwice.ballot import Ballot, best_member, heaviest, rank_weights
+from thinktwice.ballot import Ballot, best_member, heaviest
 from thinktwice.errors import UsageError
 from thinktwice.remarks import FAILED, NONE_PASSED, UNJUDGED
 from thinktwice.result import Outcome
@@ -26,9 +25,10 @@ from thinktwice.strategy import (
     nested_draws,
 )
 from thinktwice.verifiers import as_verifier
+from thinktwice.weighing import WEIGHING, weights_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Mapping, Sequence
+    from collections.abc import Callable, Hashable, Mapping
 
     from thinktwice.ballot import Group
     from thinktwice.budget import Limit
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from thinktwice.sample import Sample
     from thinktwice.vary import Vary
     from thinktwice.verifiers import Check
+    from thinktwice.weighing import Weighing
 
 P = TypeVar("P")
 T = TypeVar("T")
@@ -261,23 +262,6 @@ def _unjudged(run: Run[P, T], counted: set[int]) -> list[Sample[T]]:
     return [sample for sample in run.samples if cut and sample.index not in counted]
 
 
-def weights_of(
-    groups: Sequence[Group[T]], scores: Mapping[int, float], weigh: Weighing
-) -> dict[int, float]:
-    """Weight of each sample, by its index.
-
-    Args:
-        groups: The groups of a ballot.
-        scores: Of the samples that have one, by index.
-        weigh: The weights that follow from the scores.
-    """
-    samples = [sample for group in groups for sample in group.samples]
-    known = _weights([scores.get(sample.index) for sample in samples], weigh)
-    if not any(known):  # all fail alike: the vote decides
-        known = [1.0] * len(samples)
-    return {sample.index: weight for sample, weight in zip(samples, known, strict=True)}
-
-
 def _not_failed(run: Run[P, T], groups: tuple[Group[T], ...]) -> tuple[Group[T], ...]:
     """The answers with a sample that did not fail."""
     failed = {index for index, each in run.verdicts.items() if each.outcome == "fail"}
@@ -286,34 +270,3 @@ def _not_failed(run: Run[P, T], groups: tuple[Group[T], ...]) -> tuple[Group[T],
 
 def _member(group: Group[T] | None, scores: Mapping[int, float]) -> Sample[T] | None:
     return None if group is None else best_member(group, scores)
-
-
-def _weights(scores: Sequence[float | None], weigh: Weighing) -> list[float]:
-    """Those of a function, which may be the caller's."""
-    known = list(weigh(scores))
-    if len(known) != len(scores) or not all(0 <= weight < math.inf for weight in known):
-        raise UsageError("weights", weigh, "return a number of at least 0 for each score")
-    return known
-
-
-def _best_only(scores: Sequence[float | None]) -> list[float]:
-    """For an exact verifier: among the samples with the best score the vote decides."""
-    best = max((score for score in scores if score is not None), default=None)
-    return [float(score == best) for score in scores]
-
-
-def _as_they_are(scores: Sequence[float | None]) -> list[float]:
-    """A sample whose check broke gets the mean: nothing is known of it."""
-    known = [score for score in scores if score is not None]
-    neutral = sum(known) / len(known) if known else 1.0
-    return [neutral if score is None else score for score in scores]
-
-
-Weighing: TypeAlias = "Callable[[Sequence[float | None]], list[float]]"
-
-WEIGHING: Final[Mapping[str, Weighing]] = {
-    "score": _as_they_are,
-    "rank": rank_weights,
-    "exact": _best_only,
-}
-"""What weights follow from scores, by name; "exact" is for verifiers that are."""

@@ -24,7 +24,7 @@ from thinktwice.strategy import (
     nested_calls,
     nested_draws,
 )
-from thinktwice.tokens import text_of
+from thinktwice.texts import text_of
 from thinktwice.verifiers.material import JudgePrompt, candidate_text, framed
 from thinktwice.verifiers.reply import CUT_OFF, fields_of
 

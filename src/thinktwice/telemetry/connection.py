@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+from contextlib import closing, suppress
+from io import BytesIO
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
+from weakref import WeakMethod
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -13,6 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import MutableMapping
 
 _OK: Final = range(200, 300)
+_SHORT: Final = 4096  # bytes
+_PATIENCE: Final = 1.0
+"""Seconds for what a backend says beside the status."""
 
 
 class Connection(requests.Session):
@@ -38,19 +45,24 @@ class Connection(requests.Session):
         self.trouble: str | None = None
         self._inherited: list[MutableMapping[Any, Any]] = []
         if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._renew)
+            renew = WeakMethod(self._renew)  # what was set up in vain is not kept
+            os.register_at_fork(after_in_child=lambda: (found := renew()) and found())
 
     def request(self, *given: Any, **options: Any) -> requests.Response:
         """Send, and note how it went."""
         # A POST that follows a redirection becomes a GET, without what was to be sent.
         options["allow_redirects"] = False
+        if self.verify is not True:
+            # It is OTEL_EXPORTER_OTLP_CERTIFICATE, which REQUESTS_CA_BUNDLE would go over.
+            options.setdefault("verify", self.verify)
         try:
-            response = super().request(*given, **options)
+            response = super().request(*given, **{**options, "stream": True})
         except Exception as error:
             self.trouble = reason(error)
             raise
         code = response.status_code
         self.trouble = None if code in _OK else f"HTTP {code}"
+        _take_reply(response)
         return response
 
     def _renew(self) -> None:
@@ -59,6 +71,18 @@ class Connection(requests.Session):
         self.adapters = type(self.adapters)()
         self.mount("https://", HTTPAdapter())
         self.mount("http://", HTTPAdapter())
+
+
+def _take_reply(response: requests.Response) -> None:
+    """Read what is said beside the status, if it is short: then the connection can be kept.
+
+    It says nothing that is needed, may have no end, and may come a byte at a time.
+    """
+    said, until = bytearray(), monotonic() + _PATIENCE
+    with closing(response.raw) as reply, suppress(Exception):
+        while len(said) < _SHORT and monotonic() < until and (part := reply.read(1)):
+            said += part
+    response.raw = BytesIO(said)
 
 
 def reason(error: BaseException) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final, cast
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Final
 
 from opentelemetry import trace
 
+from thinktwice.answers.shapes import attribute
 from thinktwice.remarks import tell_once
 from thinktwice.telemetry.attributes import (
     EXCHANGE,
@@ -20,9 +21,12 @@ from thinktwice.telemetry.attributes import (
     OUTPUT_MESSAGES,
     OUTPUT_VALUE,
 )
-from thinktwice.tokens import content_text, text_of
+from thinktwice.telemetry.messages import cut, messages_of, read_message
+from thinktwice.texts import content_text, text_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from opentelemetry.trace import Span
     from opentelemetry.util.types import AnyValue, AttributeValue
 
@@ -30,12 +34,6 @@ if TYPE_CHECKING:
     from thinktwice.telemetry.events import Events
 
 CAPTURE_VARIABLE: Final = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
-LONGEST: Final = 1 << 15
-"""Characters of a message that are written: a batch that is too large is lost as a whole."""
-MOST: Final = 1 << 6
-"""Messages of a prompt that are written, the last ones, likewise."""
-
-_ROLES: Final = {"ai": "assistant", "human": "user"}
 _PLACES: Final = {
     "": (False, False),
     "NO_CONTENT": (False, False),
@@ -97,32 +95,42 @@ def _capture(word: str) -> Capture:
 
 
 def exchange(
-    prompt: object, reply: str | None, finish_reason: str | None = None
+    prompt: object, replies: Sequence[object] = (), finish_reasons: Sequence[str | None] = ()
 ) -> Mapping[str, AnyValue]:
-    """Messages of a model call, in the shape of the conventions."""
-    content: dict[str, AnyValue] = {INPUT_MESSAGES: _messages(prompt)}
-    if reply is not None:
-        message = _message("assistant", reply)
-        if finish_reason is not None:
-            message = {**message, "finish_reason": finish_reason}
-        content[OUTPUT_MESSAGES] = [message]
+    """Messages of a model call, in the shape of the conventions.
+
+    Args:
+        prompt: What was asked.
+        replies: What was answered, by each choice; none if nothing was.
+        finish_reasons: Why each of them ended.
+    """
+    content: dict[str, AnyValue] = {INPUT_MESSAGES: messages_of(prompt)}
+    if replies:
+        read = [read_message(reply, "assistant") for reply in replies]
+        content[OUTPUT_MESSAGES] = [
+            message if reason is None else {**message, "finish_reason": reason}
+            for message, reason in zip_longest(read, finish_reasons[: len(read)])
+        ]
     return content
 
 
 def input_attributes(prompt: object) -> Mapping[str, AttributeValue]:
     """The input of a run, under the names of the conventions and of OpenInference."""
-    return {INPUT_MESSAGES: as_json(_messages(prompt)), INPUT_VALUE: _cut(text_of(prompt))}
+    return {INPUT_MESSAGES: as_json(messages_of(prompt)), INPUT_VALUE: cut(text_of(prompt))}
 
 
 def output_attributes(value: object) -> Mapping[str, AttributeValue]:
-    """The output of a run, likewise."""
-    text = text_of(value)
-    return {OUTPUT_MESSAGES: as_json([_message("assistant", text)]), OUTPUT_VALUE: _cut(text)}
+    """The output of a run, likewise; of a message the text alone, if it has one."""
+    inner = attribute(value, "message")  # of a chat response of LlamaIndex's
+    value = value if attribute(inner, "role") is None else inner
+    text = content_text(attribute(value, "content")) or text_of(value)
+    message = read_message(value, "assistant")
+    return {OUTPUT_MESSAGES: as_json([message]), OUTPUT_VALUE: cut(text)}
 
 
 def tool_arguments(value: object) -> str:
     """What a tool that checks an answer is given."""
-    return as_json({"value": _cut(text_of(value))})
+    return as_json({"value": cut(text_of(value))})
 
 
 def tool_result(verdict: Verdict) -> str:
@@ -130,7 +138,7 @@ def tool_result(verdict: Verdict) -> str:
     found = {"outcome": verdict.outcome, "score": verdict.score, "feedback": verdict.feedback}
     return as_json(
         {
-            name: _cut(each) if isinstance(each, str) else each
+            name: cut(each) if isinstance(each, str) else each
             for name, each in found.items()
             if each is not None
         }
@@ -140,51 +148,3 @@ def tool_result(verdict: Verdict) -> str:
 def as_json(content: object) -> str:
     """For the attribute of a span, which holds no structure."""
     return json.dumps(content, ensure_ascii=False)
-
-
-def _messages(prompt: object) -> list[AnyValue]:
-    several = isinstance(prompt, list | tuple) and _pair(cast("object", prompt)) is None
-    given = cast("Sequence[object]", prompt) if several else [cast("object", prompt)]
-    left = len(given) - MOST
-    if left <= 0:
-        return [_read(message) for message in given]
-    return [_message("user", f"[{left} earlier messages]"), *map(_read, given[left:])]
-
-
-def _read(message: object) -> Mapping[str, AnyValue]:
-    if isinstance(message, str):
-        return _message("user", message)
-    if (pair := _pair(message)) is not None:
-        return _message(*pair)
-    role = _field(message, "role") or _field(message, "type")
-    role = getattr(role, "value", role)  # an enumeration of LlamaIndex's
-    content = _field(message, "content")
-    text = text_of(message) if content is None else content_text(content)
-    return _message(role if isinstance(role, str) else "user", text)
-
-
-def _pair(message: object) -> tuple[str, str] | None:
-    """A role and a text, as LangChain takes messages."""
-    match message:
-        case (str(role), str(text)) if isinstance(message, tuple):
-            return role, text
-        case _:
-            return None
-
-
-def _message(role: str, text: str) -> Mapping[str, AnyValue]:
-    part: Mapping[str, AnyValue] = {"type": "text", "content": _cut(text)}
-    return {"role": _ROLES.get(role, role), "parts": [part]}
-
-
-def _field(message: object, name: str) -> object:
-    if isinstance(message, Mapping):
-        return cast("Mapping[str, object]", message).get(name)
-    return getattr(message, name, None)
-
-
-def _cut(text: str) -> str:
-    more = len(text) - LONGEST
-    kept = text if more <= 0 else f"{text[:LONGEST]}... [{more} more characters]"
-    # Half of an emoji, as models that were cut short leave it, cannot be sent.
-    return kept.encode("utf-8", "replace").decode()

@@ -22,15 +22,17 @@ class Current:
     A class, since the generators of `use_span` take longer than all that they do.
 
     Attributes:
+        around: Where it is not: what was current before.
         context: Where it is current.
     """
 
-    __slots__ = ("_on", "_token", "context")
+    __slots__ = ("_on", "_token", "around", "context")
 
     def __init__(self, on: Span) -> None:
         """Of a span that has been started."""
         self._on = on
-        self.context = trace.set_span_in_context(on)
+        self.around = otel.get_current()
+        self.context = trace.set_span_in_context(on, self.around)
 
     def __enter__(self) -> Span:
         """Attach it."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, cast
 from urllib.parse import urlsplit
 
+from thinktwice.addresses import is_address, without_secrets
 from thinktwice.errors import TypeOf, UsageError
 from thinktwice.telemetry.troubles import muted
 
@@ -114,14 +115,10 @@ def _checked(name: str, url: object, *, whole: bool) -> None:
     remedy = "give a URL such as 'http://localhost:4318'"
     if not isinstance(url, str):
         raise UsageError(name, TypeOf(url), remedy)
-    shown = re.sub(r"[^/]*@", "", re.split("[?#]", url)[0])  # neither passwords nor keys
-    try:
-        place = urlsplit(url)
-        sound = bool(place.hostname) and place.port != 0 and not re.search(r"\s", url)
-    except ValueError:
-        raise UsageError(name, shown, remedy) from None
-    if not sound or place.scheme not in ("http", "https"):
+    shown = without_secrets(url)
+    if not is_address(url):
         raise UsageError(name, shown, remedy)
+    place = urlsplit(url)
     if not whole and (place.query or place.fragment):
         raise UsageError(name, shown, "give it without '?' and '#': a key goes into the headers")
 

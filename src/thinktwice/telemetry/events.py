@@ -15,6 +15,7 @@ from thinktwice.telemetry.attributes import (
     EVALUATION_SCORE,
     SCHEMA_URL,
 )
+from thinktwice.telemetry.messages import cut
 from thinktwice.telemetry.providers import VERSION, is_sdk, once_each
 
 if TYPE_CHECKING:
@@ -93,5 +94,5 @@ def evaluation(verdict: Verdict, *, explained: bool) -> Mapping[str, AnyValue]:
     if verdict.outcome == "error":
         said[ERROR_TYPE] = "_OTHER"
     if explained and verdict.feedback is not None:
-        said[EVALUATION_EXPLANATION] = verdict.feedback
+        said[EVALUATION_EXPLANATION] = cut(verdict.feedback)
     return said

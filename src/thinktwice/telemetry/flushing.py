@@ -108,7 +108,11 @@ def flush(seconds: float = PATIENCE) -> bool:
     """
     if not is_number(seconds) or not 0 <= seconds < threading.TIMEOUT_MAX:
         raise UsageError("seconds", seconds, "give a number of seconds, such as 5")
-    return _flushed([Flusher(each.flush, each.connection) for each in _flushers], seconds)
+    late = _flushed([Flusher(each.flush, each.connection) for each in _flushers], seconds)
+    for each in late:
+        if each.trouble is not None:  # else it may still be taken
+            tell_of_loss(each.place, each.trouble)
+    return not late
 
 
 def finish(patience: float = PATIENCE) -> None:
@@ -119,15 +123,13 @@ def finish(patience: float = PATIENCE) -> None:
     """
     if not _finished.is_set():
         _finished.set()
-        _flushed(_flushers, patience)
+        for each in _flushed(_flushers, patience):
+            tell_of_loss(each.place, each.trouble or "no answer")
 
 
-def _flushed(flushers: list[Flusher], seconds: float) -> bool:
+def _flushed(flushers: list[Flusher], seconds: float) -> list[Connection]:
+    """Those that have not taken all within so many seconds."""
     until = monotonic() + seconds
     for each in flushers:
         each.ask()
-    late = [each for each in flushers if not each.wait(until - monotonic())]
-    if late:
-        slowest = late[0].connection
-        tell_of_loss(slowest.place, slowest.trouble or "no answer")
-    return not late
+    return [each.connection for each in flushers if not each.wait(until - monotonic())]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import traceback
-from contextlib import suppress
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, Protocol, TypeVar
@@ -11,8 +10,7 @@ from typing import TYPE_CHECKING, ParamSpec, Protocol, TypeVar
 from opentelemetry import trace
 from opentelemetry.trace import SpanKind
 
-from thinktwice.errors import ThinktwiceWarning
-from thinktwice.remarks import tell_once
+from thinktwice.remarks import tell_safely
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -130,7 +128,6 @@ def tell_of_fault(error: Exception) -> None:
     """
     innermost = traceback.extract_tb(error.__traceback__)[-1]
     where = f"{Path(innermost.filename).name}:{innermost.lineno}, in {innermost.name}"
-    with suppress(ThinktwiceWarning):  # a filter that raises must not end a run
-        tell_once(
-            f"tracing raised {type(error).__name__} ({where}), so some of it is lost: runs go on"
-        )
+    tell_safely(
+        f"tracing raised {type(error).__name__} ({where}), so some of it is lost: runs go on"
+    )

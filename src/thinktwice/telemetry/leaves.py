@@ -29,7 +29,6 @@ from thinktwice.telemetry.content import NOTHING, Capture, exchange
 from thinktwice.telemetry.current import Current
 from thinktwice.telemetry.describing import fail, usage_attributes
 from thinktwice.telemetry.harmless import end, harmless
-from thinktwice.tokens import text_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -82,14 +81,15 @@ class Leaf:
                 backends price by it.
         """
         self.span: Span | None = None
+        self.around: Context | None = None
         self._context: Context | None = None
         self._start = start
         self._manner = manner or Manner()
         self._named = named
         self._told: dict[str, AttributeValue] = {}
         self._prompt: object = None
-        self._reply: object = None
-        self._finish_reason: str | None = None
+        self._replies: Sequence[object] = ()
+        self._finish_reasons: Sequence[str | None] = ()
         self._inside = False
         self._around: Span | None = None
 
@@ -105,7 +105,7 @@ class Leaf:
             return NO_SPAN
         self._inside = True
         current = _Block(self.span, self)
-        self._context = current.context
+        self.around, self._context = current.around, current.context
         return current
 
     @property
@@ -126,10 +126,15 @@ class Leaf:
         if self.captures:
             self._prompt = prompt
 
-    def hear(self, reply: object, finish_reason: str | None = None) -> None:
-        """Keep what was answered, likewise."""
-        if self.captures:
-            self._reply, self._finish_reason = reply, finish_reason
+    def hear(self, replies: Sequence[object], finish_reasons: Sequence[str | None] = ()) -> None:
+        """Keep what was answered, likewise; what was heard first stands.
+
+        Args:
+            replies: Texts or messages, one for each choice.
+            finish_reasons: Why each of them ended.
+        """
+        if self.captures and not self._replies:
+            self._replies, self._finish_reasons = replies, finish_reasons
 
     def tell(
         self,
@@ -205,8 +210,7 @@ class Leaf:
     @harmless
     def _say(self, on: Span) -> None:
         if self._prompt is not None:
-            reply = None if self._reply is None else text_of(self._reply)
-            content = exchange(self._prompt, reply, self._finish_reason)
+            content = exchange(self._prompt, self._replies, self._finish_reasons)
             self._manner.capture.write(on, content, self._manner.events)
 
 

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
     from contextlib import AbstractContextManager
 
+    from opentelemetry.context import Context
     from opentelemetry.trace import Span, SpanContext
     from opentelemetry.util.types import AttributeValue
 
@@ -137,6 +138,7 @@ class Recorder:
         options: Mapping[str, object],
         *,
         emitted: bool | None = None,
+        around: Context | None = None,
     ) -> Leaf:
         """Open the span of a model call, unless somebody else opens one too.
 
@@ -146,6 +148,7 @@ class Recorder:
             options: Settings of the call; the common ones are written.
             emitted: Whether somebody else does, where the caller knows; else known instrumentations
                 are looked for.
+            around: What it is below; None for what is current when it begins.
         """
         if self.tracer is None or not self.wanted(emitted=emitted):
             return NO_LEAF
@@ -163,7 +166,8 @@ class Recorder:
         if options.get("stream") is True:
             attributes[STREAM] = True
         name = f"chat {model}" if model else "chat"
-        start = partial(self.tracer.start_span, name, kind=SpanKind.CLIENT, attributes=attributes)
+        opened = self.tracer.start_span
+        start = partial(opened, name, around, kind=SpanKind.CLIENT, attributes=attributes)
         return Leaf(start, self._manner, named=bool(model))
 
     def wanted(self, *, emitted: bool | None) -> bool:
@@ -215,8 +219,8 @@ class Recorder:
 
     @harmless
     def say_answer(self, on: Span, value: object) -> None:
-        """Write the output of a run on its span, where content is captured."""
-        if self._manner.capture.spans and on.is_recording():
+        """Write the output of a run on its span, where content is captured and there is one."""
+        if self._manner.capture.spans and on.is_recording() and value is not None:
             on.set_attributes(output_attributes(value))
 
     @harmless

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from opentelemetry.sdk.trace import SpanProcessor
 
-from thinktwice.errors import ThinktwiceWarning
-from thinktwice.remarks import tell_once
+from thinktwice.remarks import tell_safely
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -31,11 +29,10 @@ class ShutdownWatch(SpanProcessor):
         scope = span.instrumentation_scope if self._over else None
         if scope is not None and scope.name == "thinktwice":
             self._over = False  # once is enough
-            with suppress(ThinktwiceWarning):  # a filter that raises must not end a run
-                tell_once(
-                    "the tracer provider was shut down: spans of runs from now on are lost to "
-                    "its exporters; shut it down when the last run has ended"
-                )
+            tell_safely(
+                "the tracer provider was shut down: spans of runs from now on are lost to its "
+                "exporters; shut it down when the last run has ended"
+            )
 
     def shutdown(self) -> None:
         """Nothing more is sent."""

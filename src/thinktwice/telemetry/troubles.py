@@ -8,9 +8,9 @@ from contextvars import ContextVar
 from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, TypeVar
+from weakref import WeakSet
 
-from thinktwice.errors import ThinktwiceWarning
-from thinktwice.remarks import tell_once
+from thinktwice.remarks import tell_safely
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -23,6 +23,7 @@ _QUEUE: Final = "opentelemetry.sdk._shared_internal"
 _TOO_LARGE: Final = "HTTP 413"
 _MOST: Final = 32  # failures in a row: a backend that took none of these parts takes none
 _LONGEST: Final = 10.0  # seconds for the parts of a batch, while the next ones wait
+_SLOW: Final = "it is slower than the application"
 _UNSENT: Final = "something is too large, or cannot be written in OTLP"
 _ENCODER: Final = "opentelemetry.exporter.otlp.proto.common._internal"
 _heard: Final[ContextVar[set[str] | None]] = ContextVar("thinktwice_heard", default=None)
@@ -46,7 +47,9 @@ class _Dropped(logging.Filter):
         """Whether it is about something else."""
         if not str(record.msg).startswith("Queue full"):
             return True
-        tell_of_loss(reason="it is slower than the application")
+        # A backend that is down is tried for seconds before that is told: a queue fills sooner.
+        failing = [(each.place, each.trouble) for each in [*_connections] if each.trouble]
+        tell_of_loss(*failing[0]) if failing else tell_of_loss(reason=_SLOW)
         return False
 
 
@@ -90,6 +93,7 @@ class _Watched:
 
     def __init__(self, exporter: object, connection: Connection) -> None:
         self._connection = connection
+        _connections.add(connection)
         self._closed = False
         self._logger = type(exporter).__module__
         whole: Any = exporter
@@ -155,8 +159,8 @@ def tell_of_loss(place: str = "the OTLP endpoint", reason: str = "no answer") ->
     if _losses:
         return
     _losses.append(place)
-    with suppress(ThinktwiceWarning):  # a filter that raises must not end a thread
-        tell_once(f"{place} does not take all telemetry: what cannot be sent is lost ({reason})")
+    tell_safely(f"{place} does not take all telemetry: what cannot be sent is lost ({reason})")
 
 
+_connections: Final[WeakSet[Connection]] = WeakSet()
 _losses: Final[list[str]] = []

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, NamedTuple
 
 from thinktwice.errors import is_number
-from thinktwice.tokens import text_of
+from thinktwice.texts import text_of
 from thinktwice.verifiers.material import JudgePrompt, candidate_text, framed
 from thinktwice.verifiers.reply import fields_of, reason_in
 

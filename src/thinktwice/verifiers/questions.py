@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, cast
 from thinktwice.repair import cleaned
 from thinktwice.sample import Verdict
 from thinktwice.stop.algebra import at_least_one
-from thinktwice.tokens import text_of
+from thinktwice.texts import text_of
 from thinktwice.verifiers.critic import MOST_SAID, Asked, issue_in, said_in
 from thinktwice.verifiers.judge_prompt import material
 from thinktwice.verifiers.material import framed

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
+from rich.text import Text
 
 import thinktwice
 from thinktwice import BestOfN, Price, UsageError, Vote, solve
@@ -310,17 +311,34 @@ class TestPrinting:
         command("costs")
         assert "\x1b[" in out.getvalue()
 
-    @pytest.mark.parametrize(("width", "kept"), [(120, 11), (80, 8), (60, 6)])
-    def test_a_narrow_terminal(self, command, monkeypatch, width, kept):
+    @pytest.fixture
+    def screen(self, monkeypatch):
+        """A terminal so wide; what is printed on it."""
+
+        def made(width):
+            out = io.StringIO()
+            terminal = Console(file=out, force_terminal=True, width=width, no_color=True)
+            monkeypatch.setattr(printing, "Console", lambda **_: terminal)
+            return out
+
+        return made
+
+    @pytest.mark.parametrize(("width", "kept"), [(120, 11), (80, 8), (60, 6), (40, 3)])
+    def test_a_narrow_terminal(self, command, screen, width, kept):
         """Columns are left out, and no number is cut."""
-        out = io.StringIO()
-        terminal = Console(file=out, force_terminal=True, width=width, no_color=True)
-        monkeypatch.setattr(printing, "Console", lambda **_: terminal)
-        command("costs", "--by", "strategy")
+        out = screen(width)
+        command("costs", "--by", "strategy", "--dearest", "0")
         lines = out.getvalue().splitlines()
         head = next(line for line in lines if "strategy" in line)
         assert len(re.split("  +", re.sub(r"\x1b\[[0-9]*m", "", head).strip())) == kept
         assert "…" not in out.getvalue()
+
+    def test_ids_stay_whole(self, command, screen, store):
+        """What ended a request is cut first: an id is for `thinktwice trace`."""
+        out = screen(40)
+        command("costs", "--by", "strategy")
+        for each in read_costs(store).dearest:
+            assert each.run in out.getvalue()
 
     @given(st.floats(0, 1), st.floats(0, 1), st.integers(4, 40))
     def test_bars_stay_on_their_line(self, one, other, width):
@@ -329,27 +347,52 @@ class TestPrinting:
         assert len(drawn) <= width + 1
         assert drawn.strip()
 
-    def test_long_names(self, command, monkeypatch, tmp_path):
-        """They are cut, and no number is."""
+    @pytest.mark.parametrize("width", [40, 60, 80, 120])
+    def test_long_names(self, command, screen, tmp_path, width):
+        """They are cut in the middle, and no number is: families of models differ at the end."""
         file = StoreFile(tmp_path / "spans.db", 2**20)
         row = RequestRow(id=1, run="1", trace="1", strategy="V" * 200, started=1, took=1)
-        spend = SpendRow(1, "m" * 200, "sample", Spend(1, 2, 3, 10**12), 0)
-        file.write(Batch([], [], [spend], [row]))
+        spend = [
+            SpendRow(1, f"{'m' * 190}-{end}", "sample", Spend(1, 2, 3, 1234 * 10**12), 0)
+            for end in ("small", "large")
+        ]
+        file.write(Batch([], [], spend, [row]))
         file.close()
-        out = io.StringIO()
-        terminal = Console(file=out, force_terminal=True, width=80, no_color=True)
-        monkeypatch.setattr(printing, "Console", lambda **_: terminal)
+        out = screen(width)
         command("costs", path=tmp_path / "spans.db")
-        assert out.getvalue().count("$1.0000") >= 8
+        assert out.getvalue().count("$1,234.0000") >= 2
+        assert out.getvalue().count("$2,468.0000") >= 4
+        for end in ("small", "large"):
+            assert re.search(rf"^m+…m*-{end} ", out.getvalue(), re.MULTILINE)
+        plain = re.sub(r"\x1b\[[0-9]*m", "", out.getvalue())
+        assert all(len(line) <= width for line in plain.splitlines())
+
+    @given(
+        st.lists(st.text("mé漢", min_size=1, max_size=80), min_size=4, max_size=4),
+        st.integers(40, 120),
+    )
+    def test_numbers_stay_whole(self, cells, width):
+        """Whatever words stand beside them, in characters of one cell or two."""
+        out = io.StringIO()
+        terminal = Console(file=out, width=width, color_system=None)
+        rows = [[cells[0], cells[1], "12,345"], [cells[2], cells[3], "$1,234.5678"]]
+        printing.show_table(terminal, ["name", "what", "cost"], rows, left=2)
+        lines = [Text(line) for line in out.getvalue().splitlines()]
+        assert lines[1].plain.rstrip().endswith(" 12,345")
+        assert lines[2].plain.rstrip().endswith(" $1,234.5678")
+        assert all(line.cell_len <= width for line in lines)
 
     def test_an_encoding_without_bars(self, store):
-        """A pipe on Windows has one: the rest is there."""
+        """A pipe on Windows has one: bars and lines are drawn with what there is."""
         run = read_costs(store).dearest[0].run
         command = [sys.executable, "-m", "thinktwice.cli", "trace", run, "--store", str(store)]
         environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603 - our own code
         assert (done.returncode, done.stderr) == (0, "")
-        assert "??? sample 0" in done.stdout
+        assert "|-- sample 0" in done.stdout
+        assert "`-- call m" in done.stdout
+        assert "#" * 24 in done.stdout  # all of the time
+        assert "?" not in done.stdout
 
     def test_letters(self):
         """As spreadsheets count."""

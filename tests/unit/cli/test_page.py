@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from datetime import UTC, datetime, timedelta
+from html import escape
 from html.parser import HTMLParser
 from xml.etree import ElementTree as ET
 
@@ -111,7 +112,8 @@ def test_what_has_no_price_is_not_free(tmp_path):
     file.close()
     text = made(path)
     assert text.count("<td>unpriced</td>") == 4  # cost and mean, by strategy and by model
-    assert "≥ $1.00" in text
+    assert text.count("<b>≥\u00a0$1.00</b>") == 1
+    assert "<b>≥\u00a0$0.5000</b>a request" in text
     assert "3</b>unpriced calls" in text
     alone = tmp_path / "alone.db"
     file = StoreFile(alone, 2**20)
@@ -128,6 +130,36 @@ def test_what_stopping_early_saved(tmp_path):
         float(each) for each in re.findall(r'class="c[023]" style="width:([0-9.]+)%" ti', text)
     ]
     assert shares[:2] == [12.5, 87.5]
+
+
+def test_what_to_conclude(tmp_path):
+    """Stands above each plot: what costs most, what disagreement costs, and where half stop."""
+    text = made(store(tmp_path / "spans.db", START, START, START, strategy="A"))
+    assert titles(text)[1:4] == [
+        "Cost over time",
+        "Cost of an answer against its agreement: A costs $1.0000 at 0.33, $1.0000 at 1.00",
+        "Where samples stop: half of the requests used 2 or fewer",
+    ]
+    file = StoreFile(tmp_path / "spans.db", 2**20)
+    other = RequestRow(id=9, run="9", trace="9", strategy=HOSTILE, started=int(START.timestamp()))
+    file.write(
+        Batch([], [], [SpendRow(9, "m", "sample", Spend(1, 9, 9, 9 * TRILLION), 0)], [other])
+    )
+    file.close()
+    assert (
+        titles(made(tmp_path / "spans.db"))[1] == f"Cost over time: {escape(HOSTILE)} is 75 % of it"
+    )
+
+
+def test_one_request(tmp_path):
+    """There is nothing to hold against each other."""
+    text = made(store(tmp_path / "spans.db", START))
+    assert titles(text)[1:3] == ["Cost over time", "Cost of an answer against its agreement"]
+    assert "newest" not in text  # they are all there
+
+
+def titles(text):
+    return re.findall("<h2>(.*?)</h2>", text)
 
 
 def test_a_strategy_has_one_colour(tmp_path):

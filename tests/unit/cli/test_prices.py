@@ -68,6 +68,21 @@ def test_where_each_price_comes_from(command, file):
     assert "list prices: genai-prices" in out
 
 
+@pytest.mark.parametrize("name", ["", "  "])
+def test_no_name(command, name):
+    """As from a variable of a script that is not set."""
+    status, out, err = command("gpt-5", name)
+    assert (status, out) == (2, "")
+    assert "models=" in err
+
+
+def test_a_tier_that_nobody_has_a_price_of_is_said(command):
+    """The standard price would pass for that of the tier."""
+    _, out, _ = command("mistral-large-latest", "gpt-5", "--tier", "priority")
+    assert "mistral-large-latest: no price of this tier is known, so it is the standard one" in out
+    assert "gpt-5: no price" not in out
+
+
 def test_steps_are_said(command):
     """A table has one rate for each kind of token."""
     _, out, _ = command("gemini-2.5-pro")
@@ -84,7 +99,7 @@ def test_names_like_an_unknown_one_are_said(command):
     """It may be a slip of the pen; status 1, so that a script sees it."""
     status, out, _ = command("gpt5")
     assert status == 1
-    assert "gpt5: no such model is known; near are gpt-5" in out
+    assert "gpt5: there is no price under this name, but under gpt-5" in out
 
 
 def test_an_update_says_what_it_has_brought(command, monkeypatch):

@@ -56,11 +56,12 @@ def test_as_asked_for(command):
     """What was recorded, a line of what would have been, and what is left out."""
     status, out, err = command("--stop", "Lead(3)", "--n", "8")
     assert (status, err) == (0, "")
-    first, _, heads, row, _, *left_out = out.splitlines()
+    first, _, heads, row, _, explained, *left_out = out.splitlines()
     assert first.startswith(
-        "20 requests that were drawn in full, 20 of them explored: 8.00 samples, $0.0080 and"
+        "20 requests drawn in full, 20 of them explored: 8.00 samples, $0.0080 and"
     )
     assert heads.split("  ")[0] == "rule"
+    assert explained.startswith("in brackets 95 % intervals; another answer: than that of all")
     cells = [cell.strip() for cell in row.split("  ") if cell.strip()]
     assert cells[:2] == ["Lead(k=3)", "20"]
     assert cells[2].startswith("5.00 (5.00 to 5.00)")
@@ -76,7 +77,7 @@ def test_as_asked_for(command):
 def test_side_by_side(command):
     """A line for each rule, each on what it can be replayed on."""
     _, out, _ = command("--stop", "Lead(2)", "--stop", "GoodEnough(.8)", "--prefer", "balanced")
-    rows = [line.split() for line in out.splitlines() if "%" in line]
+    rows = [line.split() for line in out.splitlines()[3:5]]
     assert [row[:2] for row in rows] == [["Lead(k=2)", "23"], ["GoodEnough(score=0.8)", "3"]]
     assert "left out: 20 requests without scores, which the rule needs" in out
 
@@ -84,19 +85,19 @@ def test_side_by_side(command):
 def test_of_one_strategy(command):
     """By name; another one is an error that tells the names."""
     _, out, _ = command("--stop", "Lead(2)", "--strategy", "BestOfN")
-    assert out.startswith("3 requests that were drawn in full: 4.00 samples")
+    assert out.startswith("3 requests drawn in full: 4.00 samples")
     status, _, err = command("--stop", "Lead(2)", "--strategy", "Vot")
     assert status == 2
     assert "strategy='Vot': the store has BestOfN, ToolCheck, Vote" in err
 
 
 def test_json(command):
-    """An object for each rule; estimates are the value and both ends."""
+    """An object for each rule; estimates have the value and both ends by name."""
     _, out, _ = command("--stop", "AtMost(8)", "--stop", "Lead(2)", "--n", "8", "--json")
     full, lead = json.loads(out)
     assert (full["stop"], lead["stop"]) == ("AtMost(n=8)", "Lead(k=2)")
-    assert full["launched"] == full["recorded_samples"] == [8, 8, 8]
-    assert full["changed"][0] == 0 < full["changed"][2]
+    assert full["launched"] == full["recorded_samples"] == {"value": 8, "low": 8, "high": 8}
+    assert full["changed"]["value"] == 0 < full["changed"]["high"]
     assert lead["left_out"] == {"never_explore": 1, "other": 1, "too_short": 3}
     assert (lead["n"], lead["prefer"], lead["explored"]) == (8, "cost", 20)
 
@@ -120,6 +121,28 @@ def test_nothing_was_chosen_yet(command, tmp_path):
     _, out, _ = command("--stop", "Lead(2)", path=tmp_path / "spans.db")
     assert out.startswith("nothing to replay yet: no vote was chosen to explore so far")
     assert "left out: 2 requests whose own rule could stop them early, and that were not" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--n", "9"), "nothing to replay: no request that was drawn in full has enough samples"),
+        (("--since", "2100-01-01"), "no requests\n"),
+    ],
+)
+def test_nothing_of_that_kind(command, arguments, words):
+    """There is something that was drawn in full, so to explore more is no help."""
+    status, out, _ = command("--stop", "Lead(2)", *arguments)
+    assert (status, "explore=" in out.splitlines()[0]) == (0, False)
+    assert out.startswith(words)
+
+
+def test_too_few_for_intervals(command):
+    """It says how many it takes."""
+    _, out, _ = command("--stop", "GoodEnough(.8)")
+    assert "no intervals of means: they take 20 requests that explored" in out
+    _, out, _ = command("--stop", "Lead(3)", "--n", "8")
+    assert "no intervals" not in out
 
 
 def test_without_prices(command, tmp_path):

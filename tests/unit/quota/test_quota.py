@@ -21,8 +21,9 @@ from thinktwice import (
     budget_scope,
     solve,
 )
+from thinktwice.account import Refusal
 from thinktwice.budget import Need
-from thinktwice.quota import Quota, SqliteStore
+from thinktwice.quota import Amounts, Quota, SqliteStore
 from thinktwice.stop import AtMost
 from thinktwice.testing import ScriptedSampler, run_virtual
 
@@ -78,6 +79,15 @@ class TestQuota:
         run_virtual(requests())
         assert quota.spent.cost == Decimal("0.021")
         assert store.totals("tenant", 0)[1] == (0, 0, 0)
+
+    def test_calls_that_fit_exactly_fit_in_the_units_of_the_store(self, store):
+        """Rounded up one by one they would not, and be tried again for ever."""
+        quota = Quota("tenant", Budget(cost="0.000000000003"), store=store)
+        half = Need(cost=Decimal("0.0000000000015"))  # one and a half of its units
+        with quota.scope() as ledger:
+            assert len(ledger.reserve(half, half)) == 2
+            assert isinstance(ledger.reserve(half), Refusal)
+        assert store.totals("tenant", 0)[1] == Amounts(2, 0, 3)
 
     def test_concurrent_requests_never_exceed_it(self, store):
         """They wait for each other's reservations where these may give something back."""
@@ -140,6 +150,48 @@ class TestQuota:
         assert limit.quota == "tenant:acme"
         assert pickle.loads(pickle.dumps(limit)).quota == "tenant:acme"  # noqa: S301 - our own
         assert "acme" not in repr(limit)  # which is written to spans
+
+    @pytest.mark.parametrize(("per", "said"), [("hour", "; anew at "), (None, "(3 spent): ")])
+    def test_the_error_says_when_it_starts_anew(self, store, per, said):
+        """For whoever has to wait, and in another process as well."""
+        quota = Quota("tenant", Budget(calls=3), per=per, store=store)
+
+        async def request():
+            with quota.scope():
+                await vote()
+                with pytest.raises(BudgetExceeded) as told:
+                    await vote()
+            return told.value
+
+        error = run_virtual(request())
+        limit = pickle.loads(pickle.dumps(error.limit))  # noqa: S301 - our own
+        ends = quota.window()
+        assert limit.renews_at == (datetime.fromtimestamp(ends, UTC) if ends else None)
+        assert said in str(error)
+
+    def test_inside_itself_counts_once(self, store):
+        """A function may open the scope that its caller has open."""
+        quota = Quota("tenant", Budget(calls=9), per="day", store=store)
+        other = Quota("application", Budget(calls=99), store=store)
+
+        async def request():
+            around = quota.scope(), other.scope(), budget_scope(Budget(calls=5))
+            with around[0], around[1], around[2], quota.scope() as ledger:
+                await vote()
+                assert ledger.remaining["calls"] == 2
+            return ledger.total.calls
+
+        assert run_virtual(request()) == 3
+        assert quota.spent.calls == other.spent.calls == 3
+
+    def test_inside_itself_has_the_same_budget(self, store):
+        """A lower one would not bind."""
+        with (
+            Quota("tenant", Budget(calls=9), store=store).scope(),
+            pytest.raises(UsageError, match="open around here with another budget"),
+            Quota("tenant", Budget(calls=2), store=store).scope(),
+        ):
+            pass
 
     def test_a_call_that_fails_is_charged_as_in_any_budget(self, store):
         """One that was refused by its provider is free but for the call."""
@@ -270,6 +322,13 @@ class TestFaults:
         with quota.scope() as ledger, pytest.raises(RunError, match=r"failed: ConnectionError$"):
             ledger.reserve(Need())
 
+    def test_a_store_that_refuses_what_fits_is_not_asked_for_ever(self, store, monkeypatch):
+        """It contradicts itself."""
+        monkeypatch.setattr(store, "hold", lambda *_, **__: None)
+        quota = Quota("q", Budget(calls=9), store=store)
+        with quota.scope() as ledger, pytest.raises(RunError, match="refuses what fits"):
+            ledger.reserve(Need())
+
     @pytest.mark.parametrize("error", [RunError("disk"), OSError("of another store")])
     def test_a_store_that_fails_later_loses_no_answer(self, store, monkeypatch, error):
         """The call is charged when its time is up."""
@@ -292,6 +351,7 @@ class TestMistakes:
         ("settings", "named"),
         [
             ({"name": ""}, "name"),
+            ({"name": " "}, "name"),
             ({"name": 5}, "name"),
             ({"budget": 5}, "budget"),
             ({"budget": Budget()}, "budget"),

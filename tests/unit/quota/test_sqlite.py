@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from thinktwice import RunError, UsageError
-from thinktwice.quota import Amounts, Caps, Hold, SqliteStore, check_quota_store, sqlite
+from thinktwice.quota import Amounts, Caps, Hold, SqliteStore, check_quota_store
 
 DAY = 86_400
 ONE = Hold(Amounts(1, 10, 100), Amounts(1, 5, 50))
@@ -119,18 +119,22 @@ class TestGrowth:
         for window in (now - 9 * DAY, now - 8 * DAY, now - 7 * DAY):
             day(window)
         day(now + DAY)
-        (rows,) = store._opened.execute("SELECT COUNT(*) FROM spent").fetchone()
+        (rows,) = store._file._opened.execute("SELECT COUNT(*) FROM quotas").fetchone()
         assert rows == 300
 
-    def test_lost_calls_are_remembered_to_a_bound(self, monkeypatch):
-        """The latest ones, which may still end."""
-        monkeypatch.setattr(sqlite, "_KEPT_LOST", 2)
-        store = SqliteStore()
-        tickets = [held(store, seconds=-1.0)[0] for _ in range(4)]
-        assert store.totals("q", 0)[0].calls == 4
-        for ticket in tickets:
-            store.release(ticket)
-        assert store.totals("q", 0)[0].calls == 2
+    @pytest.mark.parametrize(("days", "charged"), [(1, 0), (3, 1)])
+    def test_calls_that_were_lost_are_remembered_for_two_days(self, monkeypatch, days, charged):
+        """They may still end; later nobody waits for them."""
+        store, real = SqliteStore(), time.time
+        (lost,) = held(store)
+        monkeypatch.setattr(time, "time", lambda: real() + 120)
+        assert store.totals("q", 0)[0] == ONE.lost
+        monkeypatch.setattr(time, "time", lambda: real() + days * DAY + 240)
+        (other,) = held(store, seconds=-1.0)
+        store.totals("q", 0)
+        store.release(other)
+        store.release(lost)
+        assert store.totals("q", 0)[0].calls == charged
 
 
 class TestFaults:
@@ -139,10 +143,10 @@ class TestFaults:
         store = SqliteStore(tmp_path / "quotas.db")
         held(store)
         before = store.totals("q", 0)
-        store._opened.execute("PRAGMA max_page_count = 1")  # of no more than it has
+        store._file._opened.execute("PRAGMA max_page_count = 1")  # of no more than it has
         with pytest.raises(RunError, match="full"):
             store.hold("x" * 100_000, 0, [ONE], caps=None, instead=None, seconds=60)
-        store._opened.execute("PRAGMA max_page_count = 100000")
+        store._file._opened.execute("PRAGMA max_page_count = 100000")
         assert store.totals("q", 0) == before
         assert held(store)
 
@@ -180,7 +184,7 @@ class TestFaults:
         held(store)
         store.close()
         content = bytearray(path.read_bytes())
-        content[4096:] = b"\xff" * (len(content) - 4096)
+        content[1024:] = b"\xff" * (len(content) - 1024)
         path.write_bytes(content)
         with pytest.raises((RunError, UsageError), match=r"quotas\.db"):
             held(SqliteStore(path))
@@ -252,7 +256,7 @@ class TestFile:
     def test_that_breaks_is_an_error_of_the_run(self, tmp_path):
         """With the file's name."""
         store = SqliteStore(tmp_path / "quotas.db")
-        store._opened.execute("DROP TABLE spent")
+        store._file._opened.execute("DROP TABLE quotas")
         with pytest.raises(RunError, match=r"quotas\.db"):
             store.totals("q", 0)
 

@@ -93,6 +93,17 @@ class TestFaults:
         assert observer.dropped == SPANS
         observer.close()
 
+    def test_a_handler_of_warnings_that_raises_ends_no_thread(self, observer, monkeypatch):
+        """As where they go to the logs."""
+
+        def show(*_: object) -> None:
+            raise LookupError("handler")
+
+        monkeypatch.setattr(warnings, "showwarning", show)
+        warnings.simplefilter("always")
+        observer._writer._drop(1)
+        assert observer.dropped == 1
+
     def test_locked_for_long(self, observer, monkeypatch, heard):
         """What waits stays, and is written when the lock is gone."""
         monkeypatch.setattr("thinktwice.store.file._TIMEOUT", 0.01)

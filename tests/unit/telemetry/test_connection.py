@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
+from io import BytesIO
+from weakref import ref
 
 import pytest
 import requests
@@ -28,6 +31,32 @@ def test_a_forked_process_does_not_use_the_connections_of_its_parent():
     assert after is not before
     assert connection.get_adapter("https://backend") is not after
     assert connection._inherited[0]["http://"] is before
+
+
+def test_one_that_was_made_in_vain_is_not_kept():
+    """As by a `configure()` that fails."""
+    connection = ref(Connection("http://backend"))
+    gc.collect()
+    assert connection() is None
+
+
+def test_a_certificate_for_the_backend_goes_over_one_for_all(monkeypatch):
+    """As companies set one for whatever uses `requests`."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/all.pem")
+    used: list[object] = []
+
+    def sent(_: object, request: object, **options: object) -> requests.Response:
+        used.append(options["verify"])
+        response = requests.Response()
+        response.status_code, response.raw = 200, BytesIO()
+        return response
+
+    monkeypatch.setattr(requests.Session, "send", sent)
+    for verify in (True, "/backend.pem"):
+        connection = Connection("https://backend")
+        connection.verify = verify
+        connection.post("https://backend")
+    assert used == ["/all.pem", "/backend.pem"]
 
 
 def raised(outer: Exception, inner: Exception) -> Exception:
@@ -63,7 +92,7 @@ def test_trouble_is_of_the_last_request(monkeypatch):
     def answered(_: object, *given: object, **options: object) -> requests.Response:
         assert options["allow_redirects"] is False
         response = requests.Response()
-        response.status_code = next(answers)
+        response.status_code, response.raw = next(answers), BytesIO()
         return response
 
     monkeypatch.setattr(requests.Session, "request", answered)

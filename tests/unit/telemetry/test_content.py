@@ -5,40 +5,33 @@ from __future__ import annotations
 import json
 import warnings
 from contextlib import suppress
-from dataclasses import dataclass
 from enum import Enum
+from types import SimpleNamespace
 
 import pytest
 
-from tests.contracts.traced import MARK, Trace, collected, judge, model, refuses, said
-from thinktwice import BestOfN, Vote, solve
+from tests.contracts.traced import (
+    MARK,
+    A,
+    B,
+    Native,
+    Trace,
+    collected,
+    judge,
+    model,
+    refuses,
+    said,
+)
+from thinktwice import BestOfN, Verdict, Vote, solve
 from thinktwice.errors import ThinktwiceWarning
 from thinktwice.stop import AtMost
 from thinktwice.strategies.tool_check import ToolCheck
 from thinktwice.telemetry import content
+from thinktwice.telemetry.messages import LONGEST
 from thinktwice.testing import run_virtual
 from thinktwice.verifiers import Judge
 
 pytestmark = pytest.mark.usefixtures("silent_remarks")
-CHAT = [
-    {"role": "system", "content": "be brief"},
-    {"role": "user", "content": [{"type": "text", "text": "what"}, {"type": "image_url"}]},
-]
-
-
-class Role(Enum):
-    """As LlamaIndex has it."""
-
-    USER = "user"
-
-
-@dataclass
-class Message:
-    """As frameworks have them."""
-
-    content: str
-    type: str | None = None
-    role: Role | None = None
 
 
 def traced(
@@ -130,6 +123,52 @@ def test_a_verdict_is_explained(monkeypatch):
     assert [each.attributes["gen_ai.evaluation.explanation"] for each in verdicts] == [MARK]
 
 
+@pytest.mark.parametrize(
+    ("feedback", "told"),
+    [("x" * (LONGEST + 5), "x" * LONGEST + "... [5 more characters]"), ("a\ud83d", "a?")],
+)
+def test_an_explanation_is_what_can_be_sent(feedback, told, monkeypatch):
+    """As all that is captured: cut, and without half of an emoji."""
+    best = BestOfN(1, verifier=lambda _: Verdict(outcome="fail", feedback=feedback))
+    trace = traced("EVENT_ONLY", monkeypatch, strategy=best)
+    found = [log.log_record.attributes.get("gen_ai.evaluation.explanation") for log in trace.logs]
+    assert told in found
+
+
+def test_all_choices_of_a_request_are_written(monkeypatch):
+    """As many as it answers with, in order, with why each of them ended."""
+    monkeypatch.setenv(content.CAPTURE_VARIABLE, "SPAN_ONLY")
+    trace = Trace()
+    with collected(trace):
+        vote = Vote(3, stop=AtMost(3), prefer="latency")
+        run_virtual(solve("q", sampler=Native(), strategy=vote))
+    leaf = named(trace, "chat m")
+    assert texts(leaf["gen_ai.output.messages"]) == [("assistant", each) for each in (A, B, B)]
+
+
+def test_a_run_without_an_answer_has_no_output(monkeypatch):
+    """And not the word None."""
+    root = named(traced("SPAN_ONLY", monkeypatch, values=[said(None)]), "invoke_workflow Vote")
+    assert root["input.value"] == "a question"
+    assert "output.value" not in root
+    assert "gen_ai.output.messages" not in root
+
+
+@pytest.mark.parametrize("wrap", [dict, lambda message: SimpleNamespace(message=message)])
+def test_the_answer_of_a_run_may_be_a_message(wrap):
+    """Its text is the output, without its role in front of it; also in a response around it."""
+    written = content.output_attributes(wrap({"role": "assistant", "content": "an answer"}))
+    assert written["output.value"] == "an answer"
+    assert texts(written["gen_ai.output.messages"]) == [("assistant", "an answer")]
+
+
+def test_roles_of_a_prompt_are_words():
+    """Where a framework has an enumeration for them, too."""
+    role = Enum("MessageRole", {"USER": "user"})["USER"]
+    written = content.input_attributes([SimpleNamespace(role=role, content="hello")])
+    assert written["input.value"] == "user: hello"
+
+
 def test_the_run_of_a_tool(monkeypatch):
     """What it checked and what it found, on its span; nothing of that by default."""
     strategy = ToolCheck(refuses, on_fail="reject")
@@ -163,45 +202,3 @@ def test_an_unknown_word_captures_nothing(monkeypatch, fresh_remarks):
     (said,) = [str(each.message) for each in told if content.CAPTURE_VARIABLE in str(each.message)]
     assert "NO_CONTENT, " in said
     assert "everything" not in said  # it may be a key in the wrong place
-
-
-@pytest.mark.parametrize(
-    ("prompt", "messages"),
-    [
-        ("q", [("user", "q")]),
-        (CHAT, [("system", "be brief"), ("user", "what")]),
-        (["a", "b"], [("user", "a"), ("user", "b")]),
-        ([("human", "h"), ("ai", "i")], [("user", "h"), ("assistant", "i")]),
-        (("system", "s"), [("system", "s")]),
-        (
-            [Message("m", type="human"), Message("n", role=Role.USER)],
-            [("user", "m"), ("user", "n")],
-        ),
-        (7, [("user", "7")]),
-        ([], []),
-    ],
-)
-def test_prompts_in_the_shape_of_the_conventions(prompt, messages):
-    """Texts, pairs, dicts, and messages of frameworks; media is left out."""
-    assert texts(content.exchange(prompt, None)["gen_ai.input.messages"]) == messages
-    assert texts(content.input_attributes(prompt)["gen_ai.input.messages"]) == messages
-
-
-def test_long_messages_are_cut():
-    """A batch that is too large would be lost as a whole."""
-    long = "x" * (content.LONGEST + 5)
-    ((_, text),) = texts(content.exchange(long, None)["gen_ai.input.messages"])
-    assert text == "x" * content.LONGEST + "... [5 more characters]"
-    assert content.output_attributes(long)["output.value"] == text
-
-
-def test_of_a_long_conversation_the_last_messages_are_written():
-    """With a word on how many there were before."""
-    turns = [f"turn {index}" for index in range(content.MOST + 2)]
-    written = texts(content.exchange(turns, None)["gen_ai.input.messages"])
-    assert written == [
-        ("user", "[2 earlier messages]"),
-        *(("user", each) for each in turns[2:]),
-    ]
-    short = turns[: content.MOST]
-    assert len(texts(content.exchange(short, None)["gen_ai.input.messages"])) == content.MOST

@@ -107,6 +107,8 @@ def test_what_it_does_anyway_can_be_said(word, monkeypatch):
         (f"{OTLP}ENDPOINT", f"ftp://u:{KEY}@h:1/", "='ftp://h:1/': give a URL"),
         (f"{OTLP}ENDPOINT", f"u:{KEY}@h:1", "='h:1': give a URL"),
         (f"{OTLP}TRACES_ENDPOINT", f"http://u:{KEY}@h:99999/", "='http://h:99999/': give a URL"),
+        (f"{OTLP}ENDPOINT", f"http://u:{KEY}/{KEY}@h/", "='http://h/': give a URL"),
+        (f"{OTLP}ENDPOINT", f"HTTP://u:{KEY}#{KEY}?@h/", "='HTTP://h/': give a URL"),
         (f"{OTLP}ENDPOINT", "http://", "='http://': give a URL"),
         (f"{OTLP}ENDPOINT", "http://[::1", "='http://.::1': give a URL"),
         (f"{OTLP}ENDPOINT", f"http://h/?key={KEY}", "='http://h/': give it without"),

@@ -6,6 +6,7 @@ import threading
 import time
 import warnings
 from types import SimpleNamespace
+from weakref import WeakSet
 
 import pytest
 
@@ -24,6 +25,7 @@ def connection(trouble: str | None = None) -> SimpleNamespace:
 def told(monkeypatch, fresh_remarks):
     """Warnings, told anew."""
     monkeypatch.setattr(troubles, "_losses", [])
+    monkeypatch.setattr(troubles, "_connections", WeakSet())
     with warnings.catch_warnings(record=True) as found:
         warnings.simplefilter("always", ThinktwiceWarning)
         yield found
@@ -105,6 +107,14 @@ class TestAsked:
         flushers.append(Flusher(list, connection("HTTP 503")))
         assert not flushing.flush()
         assert "(HTTP 503)" in str(told[0].message)
+
+    def test_what_may_still_be_taken_is_not_lost(self, flushers, told):
+        """The one warning is for what is."""
+        never = threading.Event()
+        flushers.append(Flusher(never.wait, connection()))
+        assert not flushing.flush(0)
+        assert not told
+        never.set()
 
     def test_nothing_is_set_up(self, flushers):
         """Then there is nothing to send."""

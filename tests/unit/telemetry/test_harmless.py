@@ -193,6 +193,18 @@ def test_a_filter_that_raises_fails_nothing(fresh_remarks):
     assert attempted(broken, 3) == 3
 
 
+def test_a_handler_of_warnings_that_raises_fails_nothing(fresh_remarks, monkeypatch):
+    """As where they go to the logs."""
+
+    def show(*_: object) -> None:
+        raise LookupError("handler")
+
+    warnings.simplefilter("always", ThinktwiceWarning)
+    monkeypatch.setattr(warnings, "showwarning", show)
+    harmless(broken)()
+    assert attempted(broken, 3) == 3
+
+
 def test_what_raises_nothing_is_as_without():
     """Functions, tracers and spans."""
     kept = InMemorySpanExporter()

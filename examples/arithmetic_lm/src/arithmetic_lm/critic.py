@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from thinktwice import Sample, Verdict
 from thinktwice.calls import call, check_called
-from thinktwice.tokens import text_of
+from thinktwice.texts import text_of
 
 from .asking import asked_in, check_prompt, question_in
 from .assistant import Reply

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 
+import httpx
 import pytest
 from arithmetic_lm.failing import OTHER_MODEL
 from langchain_core.output_parsers import StrOutputParser
+from langchain_thinktwice import vote
 from pydantic import BaseModel
 
-from thinktwice import Budget, Price
+from thinktwice import Budget, Price, collect
 
 pytestmark = pytest.mark.filterwarnings("ignore::thinktwice.errors.ThinktwiceWarning")
 
@@ -128,3 +130,27 @@ async def test_a_reply_without_choices(served, chat, drawing, call):
     assert [type(s.error) for s in result.samples if s.error] == [IndexError]
     assert result.ledger.total.usage.output_tokens == 3
     assert result.value.text == "4"
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_azure_has_prices_of_its_own(served, streamed):
+    """Its messages are in OpenAI's format, and say so; discounts are agreed on with who serves."""
+    azure = pytest.importorskip("langchain_openai").AzureChatOpenAI
+
+    async def route(request):
+        request.url = request.url.copy_with(path="/v1/chat/completions")
+
+    hooks = {"request": [route]}
+    prices = {"azure/*": Price(1, 2), "openai/*": Price(100, 200)}
+    with served() as server, collect() as results:
+        async with httpx.AsyncClient(event_hooks=hooks) as client:
+            settings = {"azure_endpoint": server.url, "api_key": "none", "api_version": "1"}
+            model = azure(model="arithmetic-lm", http_async_client=client, **settings)
+            drawn = vote(model, n=1, prices=prices)
+            if streamed:
+                [chunk async for chunk in drawn.astream("2 + 2")]
+            else:
+                await drawn.ainvoke("2 + 2")
+    (entry,) = results[0].ledger.entries
+    assert entry.provider == "azure"
+    assert entry.cost == prices["azure/*"].of(entry.usage)

@@ -51,6 +51,22 @@ async def test_settings_of_the_request(call, scripted):
     assert "secret" not in str(dict(leaf))
 
 
+@pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens", "num_predict"])
+async def test_max_tokens_by_any_name(name, call, scripted):
+    """`ChatOpenAI(max_tokens=50)` says max_completion_tokens, Ollama num_predict."""
+    model = scripted(reply()).bind(**{name: 50})
+    (leaf,) = await leaves(call, model)
+    assert leaf["gen_ai.request.max_tokens"] == 50
+
+
+async def test_settings_of_a_model_that_tells_langchain_alone(call, scripted):
+    """Some leave them out of what they say of a request."""
+    (leaf,) = await leaves(call, scripted(reply(), temperature=0.5))
+    assert leaf["gen_ai.request.temperature"] == 0.5
+    (leaf,) = await leaves(call, scripted(reply(), temperature=0.5).bind(temperature=0.9))
+    assert leaf["gen_ai.request.temperature"] == 0.9
+
+
 async def test_what_comes_from_a_cache_is_no_response(call, scripted):
     """Its id is that of an earlier one."""
     set_llm_cache(InMemoryCache())

@@ -343,6 +343,29 @@ async def test_a_chat_model_that_samples_counts_once(under, call, scripted, part
     assert [run.name for run in tree.roots] == ["RunnableSequence"]
 
 
+async def test_a_chat_model_whose_calls_are_traced_by_mlflow(call, scripted, monkeypatch):
+    """Its handler is added to whatever is called: it gets one tree, whose top has the total."""
+
+    class Handler(Tree):
+        pass
+
+    Handler.__module__ = "mlflow.langchain.langchain_tracer"
+    handler, made = Handler(), BaseCallbackManager.__init__
+
+    def init(self, *args, **kwargs):
+        made(self, *args, **kwargs)
+        if handler not in self.inheritable_handlers:
+            self.add_handler(handler)
+
+    monkeypatch.setattr(BaseCallbackManager, "__init__", init)
+    model = StrategyChatModel(scripted("a"), Vote(2, stop=AtMost(2)))
+    answer = await call(model, "?")
+    assert answer.usage_metadata["total_tokens"] == 2 * 6
+    assert [run.name for run in handler.roots] == ["StrategyChatModel"]
+    below = [["StrategyChatModel", "Vote[ScriptedModel]", "sample", "ScriptedModel"]] * 2
+    assert [handler.path(run) for run in handler.of("llm")][1:] == below
+
+
 def test_parties_leave_nothing_behind():
     """These tests may come in any order, among others."""
     from langgraph.pregel import Pregel

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from llama_index.core.base.llms.types import ChatMessage, ChatResponse, ToolCallBlock
 
 from integrations.llama_index.tests.accounting.conftest import MESSAGES
 from thinktwice.testing import captured_spans
@@ -42,6 +43,17 @@ async def test_on_the_leaf_of_each_call(drawer, one_method, method, monkeypatch)
         assert asked["parts"] == [{"type": "text", "content": MESSAGES[0].content}]
         (answered,) = json.loads(leaf["gen_ai.output.messages"])
         assert answered["parts"][0]["content"] == "a b"
+
+
+async def test_tool_calls_are_written(drawer, scripted, monkeypatch):
+    """As parts of the message, which has no text then."""
+    monkeypatch.setenv(CAPTURE, "SPAN_ONLY")
+    block = ToolCallBlock(tool_call_id="c1", tool_name="weather", tool_kwargs={"city": "Rome"})
+    message = ChatMessage(role="assistant", blocks=[block])
+    leaf, *_ = await leaves(drawer, scripted(ChatResponse(message=message)), "chat")
+    part = {"type": "tool_call", "id": "c1", "name": "weather", "arguments": '{"city": "Rome"}'}
+    (answered,) = json.loads(leaf["gen_ai.output.messages"])
+    assert (answered["role"], answered["parts"]) == ("assistant", [part])
 
 
 async def test_a_call_that_fails_has_its_prompt(drawer, scripted, monkeypatch):

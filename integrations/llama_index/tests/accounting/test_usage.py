@@ -37,6 +37,11 @@ ANTHROPIC = {
     "cache_creation_input_tokens": 2,
 }
 GOOGLE = {"prompt_token_count": 10, "candidates_token_count": 5, "thoughts_token_count": 7}
+GOOGLE_CUT = {
+    **GOOGLE,
+    "candidates_token_count": None,
+    "tool_use_prompt_token_count": 3,
+}
 
 
 @pytest.mark.parametrize(
@@ -46,6 +51,7 @@ GOOGLE = {"prompt_token_count": 10, "candidates_token_count": 5, "thoughts_token
         (chat(SimpleNamespace(usage=SimpleNamespace(**OPENAI))), (10, 5, 4, None, 2)),
         (chat({"usage": ANTHROPIC}), (15, 5, 3, 2, None)),
         (chat({"usage_metadata": GOOGLE}), (10, 12, None, None, 7)),
+        (chat({"usage_metadata": GOOGLE_CUT}), (13, 7, None, None, 7)),
         (chat({"prompt_eval_count": 10, "eval_count": 5}), (10, 5, None, None, None)),
         (
             chat(additional_kwargs={"prompt_tokens": 1, "completion_tokens": 2}),
@@ -57,7 +63,17 @@ GOOGLE = {"prompt_token_count": 10, "candidates_token_count": 5, "thoughts_token
         ),
         (CompletionResponse(text="a", raw={"usage": OPENAI}), (10, 5, 4, None, 2)),
     ],
-    ids=["openai", "objects", "anthropic", "google", "ollama", "kwargs", "message", "completion"],
+    ids=[
+        "openai",
+        "objects",
+        "anthropic",
+        "google",
+        "google, cut short while it thought",
+        "ollama",
+        "kwargs",
+        "message",
+        "completion",
+    ],
 )
 def test_counts(response, expected):
     """Cached input is part of the input, and reasoning of the output."""
@@ -140,6 +156,14 @@ def test_options_for_spans(scripted):
     """Numbers alone."""
     llm = scripted("a", temperature=0.5)
     assert options_of(llm, {"seed": 3, "top_p": "x"}) == {"temperature": 0.5, "seed": 3}
+
+
+@pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens", "num_predict"])
+def test_max_tokens_is_a_setting_by_any_name(scripted, name):
+    """On the call, or on the LLM; of one choice, however many are asked for."""
+    assert options_of(scripted("a"), {name: 50, "n": 4}) == {"max_tokens": 50}
+    assert options_of(scripted("a", max_tokens=40), {}) == {"max_tokens": 40}
+    assert options_of(scripted("a"), {name: -1}) == {}
 
 
 @pytest.mark.parametrize(

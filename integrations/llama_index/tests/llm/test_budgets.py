@@ -23,7 +23,7 @@ from thinktwice import (
     budget_scope,
     collect,
 )
-from thinktwice.tokens import has_media, text_of
+from thinktwice.texts import has_media, text_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::thinktwice.errors.ThinktwiceWarning")
 

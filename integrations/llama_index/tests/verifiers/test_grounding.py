@@ -11,7 +11,7 @@ from llama_index.core.base.response.schema import Response
 from llama_index.core.query_engine import CustomQueryEngine, RetrieverQueryEngine
 from llama_index.core.response_synthesizers import get_response_synthesizer
 from llama_index.core.retrievers import BaseRetriever
-from llama_index.core.schema import MetadataMode
+from llama_index.core.schema import MetadataMode, NodeWithScore, TextNode
 from llama_index_thinktwice.query_engine import StrategyQueryEngine
 from llama_index_thinktwice.verifiers import RetrieverSource, SourceGrounding
 
@@ -171,6 +171,18 @@ class TestRetrieverSource:
             await judge(grounding, "Berlin lies on the Spree.")
         assert retriever.asked == [("sync", "thinktwice", "Berlin lies on the Spree.")]
 
+    async def test_a_retriever_without_async_methods_does_not_block_the_event_loop(self):
+        """That of LlamaIndex's base class would."""
+        threads = []
+
+        class Blocking(BaseRetriever):
+            def _retrieve(self, query_bundle):
+                threads.append(threading.current_thread())
+                return [NodeWithScore(node=TextNode(text="found"))]
+
+        assert await RetrieverSource(Blocking())("q") == ["found"]
+        assert threading.main_thread() not in threads
+
     async def test_a_query_engine_only_retrieves(self, index, scripted):
         """Its LLM is not asked."""
         llm = scripted("x")
@@ -187,7 +199,7 @@ class TestRetrieverSource:
             def custom_query(self, query_str):
                 return "x"
 
-        with pytest.raises(UsageError, match="cannot retrieve"):
+        with pytest.raises(UsageError, match="an engine that can retrieve"):
             RetrieverSource(Own())
         for given in (index, None, get_response_synthesizer(llm=scripted("x"))):
             with pytest.raises(UsageError, match="as_retriever"):

@@ -12,7 +12,7 @@ from thinktwice.errors import UsageError, is_number
 from thinktwice.sample import Verdict
 from thinktwice.sandbox.execution import check_execution, executed
 from thinktwice.sandbox.protocol import Limits
-from thinktwice.tokens import text_of
+from thinktwice.texts import text_of
 from thinktwice.tool_runs import tool_span
 from thinktwice.verifiers.code.case import Suite
 from thinktwice.verifiers.code.expectation import Comparison, Tolerance

@@ -13,7 +13,7 @@ from thinktwice.answers.programs import cleaned, parsed
 from thinktwice.calls import check_called
 from thinktwice.sandbox.protocol import Case
 from thinktwice.stop.algebra import at_least_one
-from thinktwice.tokens import text_of
+from thinktwice.texts import text_of
 from thinktwice.verifiers.code.asserts import called_in, readings
 from thinktwice.verifiers.code.case import CodeTest
 from thinktwice.verifiers.material import JudgePrompt, framed

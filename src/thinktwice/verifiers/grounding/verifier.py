@@ -12,8 +12,8 @@ from thinktwice.calls import call, check_called
 from thinktwice.errors import BudgetExceeded, RunError, UsageError, status_of
 from thinktwice.sample import Verdict
 from thinktwice.stop.algebra import at_least_one
+from thinktwice.texts import text_of
 from thinktwice.threads import in_thread
-from thinktwice.tokens import text_of
 from thinktwice.verifiers.grounding.claims import claims_of
 from thinktwice.verifiers.grounding.entailment import entailed, entailment_prompt
 from thinktwice.verifiers.grounding.lexical import Corpus, look_up, read_passage

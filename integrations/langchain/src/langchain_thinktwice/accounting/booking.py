@@ -10,7 +10,7 @@ import sys
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, cast
 
-from langchain_thinktwice.accounting.usage import read_reply
+from langchain_thinktwice.accounting.usage import read_reply, serving
 from langchain_thinktwice.composite import is_composite
 from langchain_thinktwice.tracing import Unfinished
 from thinktwice import BudgetExceeded, RunError
@@ -191,9 +191,11 @@ class Bookkeeper(Unfinished):
         usage = reply.usage
         if usage is None and not reply.cached and booking.scope.ledger.capped:
             usage = estimate_usage(prompt, reply.reading.text, reply.model or booking.model)
-        booking.hear(reply.reading.text, reply.reading.finish_reason)
+        said = reply.messages or filter(None, [reply.reading.text])
+        booking.hear([*said], reply.finish_reasons)
         booking.tell(reply.finish_reasons, response_id=reply.response_id)
-        booking.settle(usage=usage, model=reply.model, provider=reply.provider, cached=reply.cached)
+        provider = serving(booking.provider, reply.provider)
+        booking.settle(usage=usage, model=reply.model, provider=provider, cached=reply.cached)
 
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **_: Any) -> None:
         """Settle a call that failed."""
@@ -216,12 +218,18 @@ class Bookkeeper(Unfinished):
         metadata: Mapping[str, Any] = details.get("metadata") or {}
         params: Mapping[str, Any] = details.get("invocation_params") or {}
         model, provider = asked(details)
+        most, choices = _most_tokens(params, metadata), params.get("n")
+        together = most * choices if most is not None and isinstance(choices, int) else most
         return {
             "model": model,
             "provider": provider,
             "prompt": _with_tools(prompts[0], params) if scope.ledger.capped else None,
-            "max_tokens": _most_tokens(params, metadata),
-            "options": params,
+            "max_tokens": together,
+            "options": {
+                "temperature": metadata.get("ls_temperature"),
+                **params,
+                "max_tokens": most,
+            },
             "emitted": self._emitted,
         }
 
@@ -235,13 +243,10 @@ def asked(details: Mapping[str, Any]) -> tuple[str | None, str | None]:
 
 
 def _most_tokens(params: Mapping[str, Any], metadata: Mapping[str, Any]) -> int | None:
-    """Output tokens of one request at most: of all its choices together."""
+    """Output tokens of a choice at most, by whatever name."""
     named = [*(params.get(name) for name in _MAX_TOKENS), metadata.get("ls_max_tokens")]
     most = next((each for each in named if isinstance(each, int)), None)
-    if most is not None and most < 1:  # -1 means no cap to some servers
-        return None
-    choices = params.get("n")
-    return most * choices if most is not None and isinstance(choices, int) else most
+    return None if most is None or most < 1 else most  # -1 means no cap to some servers
 
 
 def _with_tools(prompt: object, params: Mapping[str, Any]) -> object:

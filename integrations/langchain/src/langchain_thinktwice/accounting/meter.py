@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.callbacks import BaseCallbackHandler
 
 from langchain_thinktwice.accounting.booking import asked
-from langchain_thinktwice.accounting.usage import read_reply
+from langchain_thinktwice.accounting.usage import read_reply, serving
 from langchain_thinktwice.composite import is_composite
 from thinktwice import Usage
 from thinktwice.entry import ZERO, Entry, Total
@@ -84,7 +84,7 @@ def _entry(reply: Reply, model: str | None, provider: str | None, prices: PriceS
     if reply.cached:
         free = Usage(input_tokens=0, output_tokens=0, source="provider")
         return Entry(role="sample", status="ok", usage=free, cost=ZERO)
-    model, provider = reply.model or model, reply.provider or provider
+    model, provider = reply.model or model, serving(provider, reply.provider)
     usage, cost = reply.usage or Usage(), None
     if reply.usage is not None:
         cost = prices.price(usage, model=model, provider=provider)

@@ -28,8 +28,8 @@ class Reply:
     """A finished model call.
 
     Attributes:
-        message: Its first generation; None of a model of texts.
-        reading: What that says of itself.
+        messages: Its generations; none of a model of texts.
+        reading: What the first of them says of itself.
         usage: Its tokens; None where the provider reports none.
         model: The model that answered, by the provider's name for it.
         provider: Who served it.
@@ -38,7 +38,7 @@ class Reply:
         response_id: The provider's name for it; None of what came from a cache.
     """
 
-    message: AIMessage | None
+    messages: tuple[AIMessage, ...]
     reading: Reading
     usage: Usage | None
     model: str | None
@@ -46,6 +46,11 @@ class Reply:
     cached: bool
     finish_reasons: tuple[str | None, ...] = ()
     response_id: str | None = None
+
+    @property
+    def message(self) -> AIMessage | None:
+        """The first of its messages; None of a model of texts."""
+        return self.messages[0] if self.messages else None
 
 
 def read_reply(result: LLMResult, run_id: UUID | None = None) -> Reply:
@@ -66,7 +71,7 @@ def read_reply(result: LLMResult, run_id: UUID | None = None) -> Reply:
     cached = _is_cached(reported, first, result, run_id)
     others = (finish_reason(each.response_metadata) for each in messages[1:])
     return Reply(
-        message=first,
+        messages=tuple(messages),
         reading=reading,
         usage=_told(reported, output, metadata),
         model=_name(metadata, "model_name", "model") or _name(output, "model_name", "model"),
@@ -75,6 +80,16 @@ def read_reply(result: LLMResult, run_id: UUID | None = None) -> Reply:
         finish_reasons=(reading.finish_reason, *others),
         response_id=None if cached else _name(metadata, "id") or _name(output, "id"),
     )
+
+
+def serving(asked: str | None, heard: str | None) -> str | None:
+    """Who serves a model: Azure's messages have the name of OpenAI, whose format they are in.
+
+    Args:
+        asked: Whom the client asks.
+        heard: Who made the message.
+    """
+    return asked if asked == "azure" else heard or asked
 
 
 def _is_cached(

@@ -15,6 +15,7 @@ from langchain_core.callbacks import (
 from langchain_thinktwice.accounting.booking import Bookkeeper
 from langchain_thinktwice.accounting.meter import Meter
 from langchain_thinktwice.progress import hears
+from langchain_thinktwice.tracing import emitters
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -41,14 +42,25 @@ def _below(kind: type[M], run: BaseRunManager) -> M:
     return manager
 
 
-def beside(run: BaseRunManager) -> list[BaseCallbackHandler]:
-    """Callbacks of runs that no handler of a model's run sees: only who counts, and progress."""
-    ours = [each for each in run.inheritable_handlers if isinstance(each, Bookkeeper | Meter)]
-    if not any(hears(handler) for handler in run.handlers):
-        return ours
+def beside(
+    run: BaseRunManager,
+) -> list[BaseCallbackHandler] | AsyncCallbackManager | CallbackManager:
+    """Callbacks of runs that no handler of a model's run sees: only who counts, and progress.
+
+    But for MLflow, whose `autolog` adds its handler to whatever is called. Below the model's run it
+    counts that one alone; beside it, both.
+    """
+    kept = [each for each in run.inheritable_handlers if isinstance(each, Bookkeeper | Meter)]
+    if any(hears(handler) for handler in run.handlers):
+        manager = below(run)
+        manager.set_handlers(run.handlers)  # it is their own run that tells
+        kept.append(_relay(manager, run.run_id))
+    added = [each for each in run.inheritable_handlers if emitters([each]) == {"mlflow"}]
+    if not added:
+        return kept
     manager = below(run)
-    manager.set_handlers(run.handlers)  # it is their own run that tells
-    return [*ours, _relay(manager, run.run_id)]
+    manager.set_handlers([*kept, *added])
+    return manager
 
 
 def _relay(manager: AsyncCallbackManager | CallbackManager, run_id: UUID) -> BaseCallbackHandler:

@@ -29,7 +29,10 @@ _PROVIDERS: Final = {
 }
 _PACKAGES: Final = "llama_index.llms."
 _MAX_TOKENS: Final = ("max_tokens", "max_completion_tokens", "max_output_tokens", "num_predict")
-_OPTIONS: Final = ("temperature", "top_p", "max_tokens", "seed")
+_OPTIONS: Final = (
+    *("temperature", "top_p", "top_k", "seed"),
+    *("frequency_penalty", "presence_penalty"),
+)
 
 
 def model_of(llm: object) -> str | None:
@@ -56,12 +59,8 @@ def output_cap(llm: object, given: Given) -> int | None:
         llm: Who is asked.
         given: Keyword arguments of the call, which go over what is set on the LLM.
     """
-    places = (given, getattr(llm, "additional_kwargs", None), getattr(llm, "__dict__", None))
-    named = (_number(place, name) for place in places for name in _MAX_TOKENS)
-    most = next((each for each in named if each is not None), None)
-    if most is None or most < 1:  # -1 means no cap to some servers
-        return None
-    return int(most) * int(_number(given, "n") or 1)
+    most = _most_tokens(llm, given)
+    return None if most is None else most * int(_number(given, "n") or 1)
 
 
 def options_of(llm: object, given: Given) -> dict[str, float]:
@@ -72,7 +71,17 @@ def options_of(llm: object, given: Given) -> dict[str, float]:
         value = _number(getattr(llm, "__dict__", None), name) if value is None else value
         if value is not None:
             found[name] = value
+    if (most := _most_tokens(llm, given)) is not None:
+        found["max_tokens"] = most
     return found
+
+
+def _most_tokens(llm: object, given: Given) -> int | None:
+    """Output tokens of a choice at most, by whatever name."""
+    places = (given, getattr(llm, "additional_kwargs", None), getattr(llm, "__dict__", None))
+    named = (_number(place, name) for place in places for name in _MAX_TOKENS)
+    most = next((each for each in named if each is not None), None)
+    return None if most is None or most < 1 else int(most)  # -1 means no cap to some servers
 
 
 def given_to(arguments: Given) -> tuple[object, Given]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 from weakref import finalize, ref
 
 from llama_index.core.base.llms.base import BaseLLM
+from llama_index.core.base.llms.types import ChatResponse
 from llama_index.core.llms.structured_llm import StructuredLLM
 
 from llama_index_thinktwice.accounting.asking import given_to, model_of, options_of, provider_of
@@ -129,7 +130,8 @@ class Call:
         """It has ended with a response, or with the last chunk of its stream."""
         reply = read_reply(response)
         if self._booking is not None:
-            self._booking.hear(reply.text, reply.finish_reason)
+            said = response.message if isinstance(response, ChatResponse) else reply.text
+            self._booking.hear([] if said is None else [said], [reply.finish_reason])
             self._booking.tell([reply.finish_reason], response_id=reply.response_id)
         usage = reply.usage or self._heard
         if usage is None and self._asked is not None:  # a cap must bind even where nobody counts

@@ -102,6 +102,14 @@ def _usage(raw: Fields, response: ChatResponse | CompletionResponse) -> Usage | 
 def _read(counts: Fields) -> Usage | None:
     """Usage of one place where it may stand; OpenAI's, Anthropic's, Google's and Ollama's names."""
     read, written = _count(counts, _INPUT), _count(counts, _OUTPUT)
+    # Google counts thoughts beside the answer, of which there may be none, and what its own tools
+    # found beside the prompt.
+    thought = _count(counts, ("thoughts_token_count",))
+    found = _count(counts, ("tool_use_prompt_token_count",))
+    if thought is not None:
+        written = (written or 0) + thought
+    if found is not None and read is not None:
+        read += found
     if read is None and written is None:
         return None
     cached = _detail(counts, ("prompt_tokens_details", "input_tokens_details"), "cached_tokens")
@@ -110,9 +118,6 @@ def _read(counts: Fields) -> Usage | None:
     reasoning = _detail(
         counts, ("completion_tokens_details", "output_tokens_details"), "reasoning_tokens"
     )
-    thought = _count(counts, ("thoughts_token_count",))  # Google counts it beside the answer
-    if thought is not None and written is not None:
-        written, reasoning = written + thought, thought
     # Anthropic counts what it reads from its cache, and writes to it, beside the input.
     hit = _count(counts, ("cache_read_input_tokens",))
     stored = _count(counts, ("cache_creation_input_tokens",))
@@ -123,7 +128,7 @@ def _read(counts: Fields) -> Usage | None:
         output_tokens=written,
         cache_read_tokens=cached,
         cache_write_tokens=stored,
-        reasoning_tokens=reasoning,
+        reasoning_tokens=reasoning if thought is None else thought,
         source="provider",
     )
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Unpack, cast
+from typing import TYPE_CHECKING, Any, Final, Unpack
 
 from llama_index.core.base.base_query_engine import BaseQueryEngine
 from llama_index.core.base.response.schema import PydanticResponse, Response
 from llama_index.core.callbacks.schema import CBEventType, EventPayload
 
+from llama_index_thinktwice.finding import aretrieved
 from llama_index_thinktwice.llm.calls import draws_of
 from llama_index_thinktwice.llm.checking import check_critic
 from llama_index_thinktwice.prompts import NestedPrompts
@@ -30,7 +31,6 @@ from llama_index_thinktwice.solver import AsyncDrawing, Solver
 from thinktwice import Completion, Strategy
 from thinktwice.answers import text_in
 from thinktwice.history import History
-from thinktwice.threads import in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -153,10 +153,7 @@ class StrategyQueryEngine(NestedPrompts, BaseQueryEngine):
 
     async def aretrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
         """What the engine inside retrieves; on a thread where it has no `aretrieve`."""
-        engine = cast("Any", self.query_engine)
-        if hasattr(engine, "aretrieve"):
-            return await engine.aretrieve(query_bundle)
-        return await in_thread(lambda: self.query_engine.retrieve(query_bundle))
+        return await aretrieved(self.query_engine, query_bundle)
 
     def synthesize(
         self,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from llama_index.core.schema import NodeWithScore
 
-    from llama_index_thinktwice.transforms.finding import Finder
+    from llama_index_thinktwice.finding import Finder
 
 
 def parses(function: Callable[[str], Any]) -> Tool:

@@ -8,10 +8,10 @@ from llama_index.core.indices.query.query_transform.base import BaseQueryTransfo
 from llama_index.core.query_engine import TransformQueryEngine
 from llama_index.core.retrievers import BaseRetriever, TransformRetriever
 
+from llama_index_thinktwice.finding import aretrieved, check_finder
 from llama_index_thinktwice.prompts import NestedPrompts
 from llama_index_thinktwice.query_engine.checking import check_callbacks, check_engine
 from llama_index_thinktwice.transforms.drawing import atransformed, checked_bundle
-from llama_index_thinktwice.transforms.finding import aretrieved, check_finder
 from thinktwice import UsageError
 from thinktwice.errors import TypeOf
 

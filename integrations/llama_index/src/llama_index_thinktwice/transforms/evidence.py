@@ -11,8 +11,8 @@ from llama_index.core.evaluation import BaseEvaluator
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.schema import MetadataMode, NodeWithScore
 
+from llama_index_thinktwice.finding import check_finder, found
 from llama_index_thinktwice.solver import either
-from llama_index_thinktwice.transforms.finding import check_finder, found
 from llama_index_thinktwice.transforms.rewrite import asked_of, bundle_of
 from llama_index_thinktwice.verifiers.evaluators import EvaluatorVerifier
 from thinktwice import Sample, UsageError, Verdict
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from llama_index.core.schema import QueryBundle
 
-    from llama_index_thinktwice.transforms.finding import Finder
+    from llama_index_thinktwice.finding import Finder
     from thinktwice.entry import Role
     from thinktwice.protocols import Verifier
 

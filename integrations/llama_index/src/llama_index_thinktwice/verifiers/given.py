@@ -12,7 +12,7 @@ from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle, Te
 
 from thinktwice.answers import canonical_json, text_in
 from thinktwice.errors import TypeOf, UsageError
-from thinktwice.tokens import content_text, text_of
+from thinktwice.texts import content_text, text_of
 from thinktwice.verifiers.grounding.passages import texts_of
 
 if TYPE_CHECKING:

@@ -4,25 +4,22 @@ from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-from llama_index.core.base.base_query_engine import BaseQueryEngine
-from llama_index.core.base.base_retriever import BaseRetriever
 from llama_index.core.llms import LLM
 from llama_index.core.schema import MetadataMode, QueryBundle
 
 import llama_index_thinktwice.answers  # noqa: F401 - registers LlamaIndex's types
+from llama_index_thinktwice.finding import check_finder, found
 from llama_index_thinktwice.sampler import LLMSampler
-from llama_index_thinktwice.solver import blocking
 from llama_index_thinktwice.verifiers.given import source_texts
 from thinktwice import UsageError
-from thinktwice.errors import TypeOf
-from thinktwice.threads import in_thread
 from thinktwice.verifiers import Grounding
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from llama_index_thinktwice.finding import Finder
     from thinktwice.verifiers.grounding.passages import Given, Retriever
 
 
@@ -91,25 +88,15 @@ class RetrieverSource:
         UsageError: It is neither, or an engine that cannot retrieve.
     """
 
-    retriever: BaseRetriever | BaseQueryEngine
+    retriever: Finder
     _: KW_ONLY
     metadata_mode: MetadataMode = MetadataMode.LLM
 
     def __post_init__(self) -> None:
         """See that it can retrieve."""
-        given = self.retriever
-        if not isinstance(given, BaseRetriever | BaseQueryEngine):
-            remedy = "give a retriever, such as index.as_retriever(), or a query engine"
-            raise UsageError("retriever", TypeOf(given), remedy)
-        if cast("Any", type(given)).retrieve is BaseQueryEngine.retrieve:
-            remedy = f"{type(given).__name__} cannot retrieve: give the retriever behind it"
-            raise UsageError("retriever", TypeOf(given), remedy)
+        check_finder(self.retriever)
 
     async def __call__(self, query: str) -> Sequence[str]:
         """The texts that it finds."""
-        found, bundle = cast("Any", self.retriever), QueryBundle(query)
-        if blocking.get() or not hasattr(found, "aretrieve"):
-            nodes = await in_thread(lambda: found.retrieve(bundle))
-        else:
-            nodes = await found.aretrieve(bundle)
+        nodes = await found(self.retriever, QueryBundle(query))
         return [each.get_content(metadata_mode=self.metadata_mode) for each in nodes]
