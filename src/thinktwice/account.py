@@ -39,8 +39,6 @@ class Account:
 
     Attributes:
         budget: The caps.
-        chain: This account and those around it, outwards.
-        bound: Those of them that have a cap: the others only keep entries.
         slots: The entries.
         spent: Settled; what nobody counted at the size of its reservation.
         uncounted: The part of it that nobody counted.
@@ -63,11 +61,10 @@ class Account:
         self.budget = budget
         self.shared = shared
         self.own = Sums()
-        self.chain: tuple[Account, ...] = (self, *parent.chain) if parent else (self,)
-        self.bound: tuple[Account, ...] = parent.bound if parent else ()
-        if budget is not NO_CAPS and budget != NO_CAPS:
-            self.bound = (self, *self.bound)
-        self.beside: tuple[Account, ...] = tuple(each for each in self.bound if each.shared)
+        # Without this account itself: a cycle would keep the whole request until it is collected.
+        self._around: tuple[Account, ...] = parent.chain if parent else ()
+        self._bound_around: tuple[Account, ...] = parent.bound if parent else ()
+        self._has_caps = budget is not NO_CAPS and budget != NO_CAPS
         self.lock: threading.Lock = parent.lock if parent else threading.Lock()
         self.slots: list[Slot] = []
         self.spent = Sums()
@@ -89,6 +86,21 @@ class Account:
             parent._waiters if parent else []
         )
         self.sizes: Sizes = parent.sizes if parent else Sizes()
+
+    @property
+    def chain(self) -> tuple[Account, ...]:
+        """This account and those around it, outwards."""
+        return (self, *self._around)
+
+    @property
+    def bound(self) -> tuple[Account, ...]:
+        """Those of them that have a cap: the others only keep entries."""
+        return (self, *self._bound_around) if self._has_caps else self._bound_around
+
+    @property
+    def beside(self) -> tuple[Account, ...]:
+        """Those of them that others spend from, too."""
+        return tuple(each for each in self.bound if each.shared)
 
     def caps(self) -> Iterable[tuple[Kind, Decimal, Decimal, Decimal]]:
         """Each cap that is set, but time: kind, allowed, spent, held."""

@@ -173,7 +173,7 @@ class Drawing(Judging[P, T]):
     ) -> Completion[T]:
         """Call the sampler, alone or for other draws as well, or wait for one that does."""
         source, prompt = request.source, request.prompt
-        joins = request.role == "sample" and not request.hedge
+        joins = source.many is not None and request.role == "sample" and not request.hedge
         while True:
             seat = self._choices.seat(source, prompt, options) if joins else None
             if seat is None or seat.sends:

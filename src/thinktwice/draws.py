@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from contextvars import Context
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from thinktwice.errors import BudgetExceeded
+from thinktwice.nursery import Nursery
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from thinktwice.budget import Limit
     from thinktwice.ledger import Ledger
-    from thinktwice.nursery import Nursery
 
 X = TypeVar("X")
 
@@ -86,10 +87,12 @@ class Draw:
         """It has got its reply."""
         if self._timer is not None:
             self._timer.cancel()
+            self._timer = None
 
     def _set(self, seconds: float) -> None:
         loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(seconds, self._ring, seconds)
+        # In a context of its own: loops keep timers that were cancelled, and what these hold.
+        self._timer = loop.call_later(seconds, self._ring, seconds, context=Context())
 
     def _ring(self, seconds: float) -> None:
         if self.overdue is not None and self.overdue(self):
@@ -202,8 +205,7 @@ class Draws(Generic[X]):
             else:
                 self.exhausted = self.exhausted or error.limit
         except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if task is None or self._nursery.recalled(task):
+            if _is_recalled():
                 raise
             self._fatal = self._fatal or RuntimeError("a draw was cancelled from within")
         except StopAsyncIteration:  # it would pass for the end of the iteration
@@ -244,8 +246,14 @@ class Draws(Generic[X]):
         if (deadline := self._ledger.deadline) is not None:
             times.append(deadline)
         if times:
-            self._timer = loop.call_at(min(times), self._ring)
+            self._timer = loop.call_at(min(times), self._ring, context=Context())
 
     def _ring(self) -> None:
         self._timer = None
         self._news.set()
+
+
+def _is_recalled() -> bool:
+    """Whether the running task is; apart, since its traceback must not lead back to the task."""
+    task = asyncio.current_task()
+    return task is None or Nursery.recalled(task)

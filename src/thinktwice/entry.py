@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from thinktwice.sample import NO_USAGE, Usage
+from thinktwice.sample import NO_USAGE, Usage, added
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -97,13 +97,10 @@ class Total:
         kept = list(entries)
         called = [entry for entry in kept if entry.called]
         costs = [entry.cost for entry in called if entry.cost is not None]
-        usage = called[0].usage if called else NO_USAGE
-        for entry in called[1:]:
-            usage += entry.usage
         return cls(
             calls=len(called),
             tools=len(kept) - len(called),
-            usage=usage,
+            usage=added([entry.usage for entry in called]) if called else NO_USAGE,
             cost=_known(costs, len(called) - len(costs)),
             unpriced=len(called) - len(costs),
             seconds=sum(entry.seconds for entry in kept),

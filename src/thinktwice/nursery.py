@@ -71,6 +71,7 @@ class Nursery:
                 await asyncio.wait(self._tasks)
             except asyncio.CancelledError as error:
                 interrupted = error  # they have had their cancel: go on waiting, then pass it on
+        self._cancelled.clear()  # their tracebacks lead back here
         if interrupted is not None:
             raise interrupted
 

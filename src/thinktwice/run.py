@@ -190,7 +190,7 @@ class Run(Drawing[P, T]):
 
         async def work(draw: Draw) -> tuple[Sample[T], Verdict | None]:
             sample, verdict = await self._draw(replace(requests[draw.position], draw=draw))
-            draws.positions[sample.index] = draw.position
+            positions[sample.index] = draw.position
             return sample, verdict
 
         times = tuple(_clock_time(self.ledger.started, each) for each in wakes)
@@ -204,6 +204,7 @@ class Run(Drawing[P, T]):
         )
         async with Nursery() as nursery:
             draws = Draws(work, plan, nursery, self.ledger)
+            positions = draws.positions  # so that what it calls does not lead back to it
             try:
                 yield draws
             finally:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Generic, Literal, TypeVar, get_args
 from thinktwice.errors import TypeOf, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Mapping
+    from collections.abc import Hashable, Iterable, Mapping, Sequence
     from decimal import Decimal
 
 T_co = TypeVar("T_co", covariant=True)
@@ -27,10 +27,9 @@ _COUNTS = (
 _TRUST: dict[UsageSource, int] = {"missing": 0, "estimated": 1, "provider": 2}
 
 
-def _plus(left: int | None, right: int | None) -> int | None:
-    if left is None or right is None:
-        return left if right is None else right
-    return left + right
+def _sum(counts: Iterable[int | None]) -> int | None:
+    known = [count for count in counts if count is not None]
+    return sum(known) if known else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,20 +57,31 @@ class Usage:
 
     def __add__(self, other: Usage) -> Usage:
         """The sum, count by count; its source is the less trusted of the two."""
-        return Usage(
-            input_tokens=_plus(self.input_tokens, other.input_tokens),
-            output_tokens=_plus(self.output_tokens, other.output_tokens),
-            cache_read_tokens=_plus(self.cache_read_tokens, other.cache_read_tokens),
-            cache_write_tokens=_plus(self.cache_write_tokens, other.cache_write_tokens),
-            reasoning_tokens=_plus(self.reasoning_tokens, other.reasoning_tokens),
-            source=min(self.source, other.source, key=_TRUST.__getitem__),
-            tier=self.tier if self.tier == other.tier else None,
-        )
+        return added((self, other))
 
     @property
     def total_tokens(self) -> int | None:
         """Input and output tokens together; None when neither is known."""
-        return _plus(self.input_tokens, self.output_tokens)
+        read, written = self.input_tokens, self.output_tokens
+        if read is None or written is None:
+            return written if read is None else read
+        return read + written
+
+
+def added(usages: Sequence[Usage]) -> Usage:
+    """The sum of one or more, as by `+`: one object, however many they are."""
+    first = usages[0]
+    if len(usages) == 1:
+        return first
+    return Usage(
+        input_tokens=_sum([each.input_tokens for each in usages]),
+        output_tokens=_sum([each.output_tokens for each in usages]),
+        cache_read_tokens=_sum([each.cache_read_tokens for each in usages]),
+        cache_write_tokens=_sum([each.cache_write_tokens for each in usages]),
+        reasoning_tokens=_sum([each.reasoning_tokens for each in usages]),
+        source=min([each.source for each in usages], key=_TRUST.__getitem__),
+        tier=first.tier if all(each.tier == first.tier for each in usages) else None,
+    )
 
 
 NO_USAGE = Usage(source="provider")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import add
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from thinktwice import Sample, Usage, UsageError, Verdict
-from thinktwice.sample import NO_USAGE, known_counts, tier_meaning
+from thinktwice.sample import NO_USAGE, added, known_counts, tier_meaning
 
 counts = st.none() | st.integers(0, 10**6)
 usages = st.builds(
@@ -18,6 +21,7 @@ usages = st.builds(
     cache_write_tokens=counts,
     reasoning_tokens=counts,
     source=st.sampled_from(["provider", "estimated", "missing"]),
+    tier=st.sampled_from([None, "batch", "priority"]),
 )
 
 
@@ -27,6 +31,14 @@ def test_usages_add_up_in_any_order(a: Usage, b: Usage, c: Usage):
     assert a + b == b + a
     assert (a + b) + c == a + (b + c)
     assert a + NO_USAGE == a
+
+
+@given(several=st.lists(usages, min_size=1, max_size=4))
+def test_a_sum_of_several_is_that_of_one_after_the_other(several: list[Usage]):
+    """Their tier, which is no part of equality, included."""
+    step_by_step = reduce(add, several)
+    assert added(several) == step_by_step
+    assert added(several).tier == step_by_step.tier
 
 
 @given(a=usages, b=usages)

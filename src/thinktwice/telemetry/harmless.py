@@ -7,6 +7,7 @@ from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, Protocol, TypeVar
 
+from opentelemetry import context as otel
 from opentelemetry import trace
 from opentelemetry.trace import SpanKind
 
@@ -78,6 +79,8 @@ class Guarded:
             links: Spans that it goes back to.
         """
         try:
+            if context is None:
+                context = otel.get_current()  # the SDK would look for it thrice
             return self._tracer.start_span(name, context, kind, attributes, links)
         except Exception as error:  # noqa: BLE001 - as above
             tell_of_fault(error)

@@ -25,7 +25,7 @@ from thinktwice.telemetry.harmless import harmless
 from thinktwice.telemetry.providers import VERSION, once_each
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from opentelemetry.metrics import Counter, Histogram
     from opentelemetry.util.types import AttributeValue
@@ -88,18 +88,18 @@ class Instruments:
         if (cost := ledger.total.cost) is not None:
             self.strategy_cost.record(float(cost), attributes)
 
-    def counted(self, strategy: str, entry: Entry) -> Iterable[Count]:
+    def counted(self, strategy: str, entry: Entry) -> Sequence[Count]:
         """What one call, made for a strategy, adds to which counters."""
-        usage = entry.usage
+        usage, cost = entry.usage, entry.cost
         unpriced, priced, read, written = _of_call(strategy, entry.role, entry.model, usage.source)
-        if entry.cost is None:
-            yield self.unpriced, 1, unpriced
-        else:
-            yield self.cost, entry.cost, priced
+        counts: list[Count] = [
+            (self.unpriced, 1, unpriced) if cost is None else (self.cost, cost, priced)
+        ]
         if usage.input_tokens:
-            yield self.tokens, usage.input_tokens, read
+            counts.append((self.tokens, usage.input_tokens, read))
         if usage.output_tokens:
-            yield self.tokens, usage.output_tokens, written
+            counts.append((self.tokens, usage.output_tokens, written))
+        return counts
 
     def drawn(self, strategy: str, status: str) -> Count:
         """What a draw adds, by how it ended."""
@@ -145,25 +145,28 @@ class Counts:
         self._lock = threading.Lock()
         self._sums: dict[tuple[Counter, Series], Amount] = {}
 
-    def add(self, counter: Counter, amount: Amount, series: Series, on: Context | None) -> None:
+    def add(self, counts: Sequence[Count], on: Context | None) -> None:
         """Count something.
 
         Args:
-            counter: Where.
-            amount: How much.
-            series: Of what kind.
+            counts: Where, how much, and of what kind.
             on: Where its span is current, so that the exemplar leads there; None for what is
                 current now.
         """
-        key = counter, series
+        new: list[Count] = []
         with self._lock:
-            known = self._sums.get(key)
-            if known is not None:
-                self._sums[key] = known + amount
-                return
-            if self._together:
-                self._sums[key] = amount - amount
-        _count(counter, amount, series, on)
+            sums = self._sums
+            for count in counts:
+                counter, amount, series = count
+                known = sums.get((counter, series))
+                if known is not None:
+                    sums[counter, series] = known + amount
+                    continue
+                if self._together:
+                    sums[counter, series] = amount - amount
+                new.append(count)
+        for counter, amount, series in new:
+            _count(counter, amount, series, on)
 
     def end(self) -> None:
         """Count the rest; it is of no one call, and so no exemplar."""

@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from opentelemetry.util.types import AttributeValue
 
     from thinktwice.entry import Entry
-    from thinktwice.telemetry.describing import Attributes
     from thinktwice.telemetry.dialects import Dialect
     from thinktwice.telemetry.events import Events
 
@@ -176,7 +175,6 @@ class Leaf:
         else:
             end(on)
 
-    @harmless
     def left(self, error: BaseException | None) -> None:
         """Its block has ended, and so has a span that was around a run inside."""
         self._inside = False
@@ -200,7 +198,8 @@ class Leaf:
     @harmless
     def _describe(self, on: Span, entry: Entry, error: BaseException | None) -> None:
         if on.is_recording():
-            attributes = {**_attributes(entry, self._manner.dialects), **self._told}
+            attributes = _attributes(entry, self._manner.dialects)
+            attributes |= self._told
             if entry.model and not self._named:
                 attributes[REQUEST_MODEL] = entry.model
             on.set_attributes(attributes)
@@ -233,7 +232,7 @@ NO_LEAF: Final = Leaf(None)
 """Of a call whose span somebody else emits, or nobody."""
 
 
-def _attributes(entry: Entry, dialects: tuple[Dialect, ...]) -> Attributes:
+def _attributes(entry: Entry, dialects: tuple[Dialect, ...]) -> dict[str, AttributeValue]:
     attributes: dict[str, AttributeValue] = {ROLE: entry.role, STATUS: entry.status}
     if entry.model:
         attributes[RESPONSE_MODEL] = entry.model

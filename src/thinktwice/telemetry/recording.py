@@ -157,14 +157,8 @@ class Recorder:
             attributes[REQUEST_MODEL] = model
         if provider:
             attributes[PROVIDER] = provider
-        for name, attribute in GEN_AI_REQUEST.items():
-            value = options.get(name)
-            if isinstance(value, float) or (isinstance(value, int) and abs(value) < _LARGEST):
-                attributes[attribute] = value
-        if isinstance(choices := options.get("n"), int) and choices > 1:
-            attributes[CHOICES] = choices
-        if options.get("stream") is True:
-            attributes[STREAM] = True
+        if options:
+            attributes |= _settings(options)
         name = f"chat {model}" if model else "chat"
         opened = self.tracer.start_span
         start = partial(opened, name, around, kind=SpanKind.CLIENT, attributes=attributes)
@@ -180,7 +174,7 @@ class Recorder:
     def count_sample(self, strategy: str, status: str) -> None:
         """Count a draw by how it ended."""
         if self.instruments is not None:
-            self._counts.add(*self.instruments.drawn(strategy, status), None)
+            self._counts.add((self.instruments.drawn(strategy, status),), None)
 
     @contextmanager
     def counting(self, strategy: str, ledger: Ledger) -> Generator[None]:
@@ -207,9 +201,7 @@ class Recorder:
     def count_call(self, strategy: str, entry: Entry, leaf: Leaf) -> None:
         """Count tokens and cost of one call, with its span as the exemplar."""
         if self.instruments is not None:
-            on = leaf.context
-            for count in self.instruments.counted(strategy, entry):
-                self._counts.add(*count, on)
+            self._counts.add(self.instruments.counted(strategy, entry), leaf.context)
 
     @harmless
     def say_prompt(self, on: Span, prompt: object) -> None:
@@ -254,3 +246,17 @@ class Recorder:
             if error is not None:
                 said[ERROR_TYPE] = type(error).__qualname__
             manner.events.emit(EVALUATION, said)
+
+
+def _settings(options: Mapping[str, object]) -> Attributes:
+    """The common ones of a call's."""
+    attributes: dict[str, AttributeValue] = {}
+    for name, attribute in GEN_AI_REQUEST.items():
+        value = options.get(name)
+        if isinstance(value, float) or (isinstance(value, int) and abs(value) < _LARGEST):
+            attributes[attribute] = value
+    if isinstance(choices := options.get("n"), int) and choices > 1:
+        attributes[CHOICES] = choices
+    if options.get("stream") is True:
+        attributes[STREAM] = True
+    return attributes
