@@ -90,7 +90,7 @@ class Leaf:
         self._replies: Sequence[object] = ()
         self._finish_reasons: Sequence[str | None] = ()
         self._inside = False
-        self._around: Span | None = None
+        self._discarded: Span | None = None
 
     def begin(self) -> None:
         """Start its span: the call is being sent, and waits for no limiter any more."""
@@ -171,14 +171,14 @@ class Leaf:
         on.update_name("thinktwice.sampler")
         on.set_attributes({KIND: "CHAIN", OPERATION: "sample"})
         if self._inside:
-            self._around = on
+            self._discarded = on
         else:
             end(on)
 
     def left(self, error: BaseException | None) -> None:
         """Its block has ended, and so has a span that was around a run inside."""
         self._inside = False
-        on, self._around = self._around, None
+        on, self._discarded = self._discarded, None
         if on is not None:
             if error is not None:
                 fail(on, error)
