@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from thinktwice.ledger import Ledger as Ledger
     from thinktwice.limiter import Limiter as Limiter
     from thinktwice.pool import Pool as Pool
-    from thinktwice.pricing import Price as Price
+    from thinktwice.pricing.table import Price as Price
     from thinktwice.result import Outcome as Outcome
     from thinktwice.result import Result as Result
     from thinktwice.run import Run as Run
@@ -74,7 +74,7 @@ _HOMES = {
     "Limiter": "limiter",
     "Outcome": "result",
     "Pool": "pool",
-    "Price": "pricing",
+    "Price": "pricing.table",
     "Quorum": "stop",
     "Result": "result",
     "Run": "run",

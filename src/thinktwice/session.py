@@ -21,7 +21,7 @@ from thinktwice.entry import ZERO, Spent
 from thinktwice.errors import BudgetExceeded
 from thinktwice.lease import Sums
 from thinktwice.ledger import Ledger
-from thinktwice.pricing import default_prices, load_list_prices
+from thinktwice.pricing.table import default_prices, load_list_prices
 from thinktwice.result import Result
 from thinktwice.scope import Scope
 from thinktwice.threads import in_thread
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from thinktwice.account import Lease
     from thinktwice.budget import Budget, Limit
     from thinktwice.limiter import Limiter
-    from thinktwice.pricing import Price
+    from thinktwice.pricing.table import Price
     from thinktwice.protocols import PriceSource
 
 T = TypeVar("T")

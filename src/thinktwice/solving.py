@@ -11,7 +11,7 @@ from thinktwice.budget import DEFAULT_SECONDS, Budget
 from thinktwice.errors import UsageError
 from thinktwice.executing import executed
 from thinktwice.limiter import DEFAULT_CONCURRENCY, Limiter
-from thinktwice.pricing import default_prices, load_list_prices
+from thinktwice.pricing.table import default_prices, load_list_prices
 from thinktwice.run import Run
 from thinktwice.sampling import as_sources
 from thinktwice.scope import current_scope
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from thinktwice.executing import OnExhausted
-    from thinktwice.pricing import Price
+    from thinktwice.pricing.table import Price
     from thinktwice.progress import Watcher
     from thinktwice.protocols import Options, PriceSource, Prompting, Sampler
     from thinktwice.result import Result

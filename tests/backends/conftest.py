@@ -16,9 +16,9 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExportResult
 
 from tests.backends.servers import Bill, MLflow, Phoenix, mlflow_server, phoenix_server, settled
-from thinktwice.phoenix import write_prices
-from thinktwice.price_file import PriceFile
-from thinktwice.rates import quote
+from thinktwice.pricing import PriceFile
+from thinktwice.pricing.phoenix import write_prices
+from thinktwice.pricing.rates import quote
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence

@@ -11,7 +11,7 @@ import pytest
 from tests.backends.conftest import NOTICED, Project
 from thinktwice import Vote, solve
 from thinktwice.cli import main
-from thinktwice.price_file import PriceFile
+from thinktwice.pricing import PriceFile
 from thinktwice.testing import ScriptedSampler
 
 pytestmark = [

@@ -12,8 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from thinktwice import Usage
-from thinktwice.price_file import PriceFile
-from thinktwice.pricing import Price, default_prices
+from thinktwice.pricing import Price, PriceFile, default_prices
 
 amounts = st.decimals(0, 100, places=4)  # few digits: a product fits into the 28 of Decimal
 parts = st.decimals(0, 1, places=3)

@@ -9,20 +9,20 @@ from rich.text import Text
 
 from thinktwice.cli.printing import console, show_table
 from thinktwice.errors import UsageError
-from thinktwice.phoenix import write_prices
-from thinktwice.price_file import PriceFile, check_tier
-from thinktwice.price_updates import update_prices
-from thinktwice.rates import price_list, quote
-from thinktwice.saved_prices import VARIABLE
+from thinktwice.pricing.file import PriceFile, check_tier
+from thinktwice.pricing.phoenix import write_prices
+from thinktwice.pricing.rates import price_list, quote
+from thinktwice.pricing.saved import VARIABLE
+from thinktwice.pricing.updates import update_prices
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from decimal import Decimal
     from pathlib import Path
 
-    from thinktwice.phoenix import Written
-    from thinktwice.price_updates import Update
-    from thinktwice.rates import PriceList, Quote
+    from thinktwice.pricing.phoenix import Written
+    from thinktwice.pricing.rates import PriceList, Quote
+    from thinktwice.pricing.updates import Update
 
 _MOST_SHOWN: Final = 20
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from thinktwice.answers import Key
     from thinktwice.budget import Budget
-    from thinktwice.pricing import Price
+    from thinktwice.pricing.table import Price
     from thinktwice.protocols import PriceSource, Verifier
     from thinktwice.strategy import Strategy
     from thinktwice.verifiers import Check

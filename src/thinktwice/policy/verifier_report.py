@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from thinktwice.policy.labelled import Labelled
     from thinktwice.policy.reading import Judgements
     from thinktwice.policy.selection import Candidate
-    from thinktwice.pricing import Price
+    from thinktwice.pricing.table import Price
     from thinktwice.protocols import PriceSource, Verifier
     from thinktwice.verifiers import Check
 

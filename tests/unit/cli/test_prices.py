@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from thinktwice.cli import main
-from thinktwice.phoenix import Written
-from thinktwice.price_updates import Change, Update
-from thinktwice.rates import PriceList
+from thinktwice.pricing.phoenix import Written
+from thinktwice.pricing.rates import PriceList
+from thinktwice.pricing.updates import Change, Update
 
 pytest.importorskip("genai_prices")
 

@@ -14,7 +14,7 @@ from urllib.request import urlopen
 
 from thinktwice.addresses import is_address, without_secrets
 from thinktwice.errors import UsageError
-from thinktwice.saved_prices import (
+from thinktwice.pricing.saved import (
     installed_version,
     newest,
     parsed,

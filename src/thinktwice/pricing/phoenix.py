@@ -17,7 +17,7 @@ from thinktwice.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from thinktwice.rates import Quote, Rates
+    from thinktwice.pricing.rates import Quote, Rates
 
 _SECONDS: Final = 10
 _KEY: Final = "PHOENIX_API_KEY"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from genai_prices.data_snapshot import DataSnapshot
 
-from thinktwice.saved_prices import parsed
+from thinktwice.pricing.saved import parsed
 
 OLD, NEW, LATER = "2026-01-01", "2026-02-01", "2999-01-01"
 

@@ -9,9 +9,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from thinktwice import pricing
 from thinktwice.errors import ThinktwiceWarning, UsageError
-from thinktwice.pricing import Price, PriceTable, default_prices
+from thinktwice.pricing import Price, PriceTable, default_prices, table
 from thinktwice.sample import Usage
 
 PRICE = Price("1.25", "10", cache_read="0.125", cache_write="2.5")
@@ -24,8 +23,8 @@ def usage(input_tokens: int | None, output_tokens: int | None, **others: int) ->
 
 def unlisted(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if the package of list prices were not installed."""
-    monkeypatch.setattr(pricing, "list_prices", lambda: None)
-    pricing._warn_once.cache_clear()
+    monkeypatch.setattr(table, "list_prices", lambda: None)
+    table._warn_once.cache_clear()
 
 
 def test_input_and_output_are_priced_per_million():
@@ -146,14 +145,14 @@ def test_a_table_of_anything_else_is_refused(prices: dict[str, Price]):
 
 def test_the_dearest_price_is_still_a_float():
     """So that what it comes to can be written to a span."""
-    dearest = Price(pricing.DEAREST, pricing.DEAREST).of(usage(10**9, 10**9))
+    dearest = Price(table.DEAREST, table.DEAREST).of(usage(10**9, 10**9))
     assert float(dearest) == 2e12
 
 
 def test_overrides_come_first(monkeypatch: pytest.MonkeyPatch):
     """A discount of your own beats the list."""
     listed = PriceTable({"m": Price("9", "9"), "n": Price("9", "9")})
-    monkeypatch.setattr(pricing, "list_prices", lambda: listed)
+    monkeypatch.setattr(table, "list_prices", lambda: listed)
     prices = default_prices({"m": PRICE})
     assert prices.price(USAGE, model="m", provider=None) == PRICE.of(USAGE)
     assert prices.price(USAGE, model="n", provider=None) == Decimal("0.0108")

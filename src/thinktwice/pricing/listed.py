@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from thinktwice.errors import UsageError
-from thinktwice.saved_prices import current_snapshot
+from thinktwice.pricing.saved import current_snapshot
 
 if TYPE_CHECKING:
     from genai_prices.data_snapshot import DataSnapshot

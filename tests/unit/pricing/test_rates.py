@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from thinktwice import Price, Usage
-from thinktwice.list_prices import listed_tiers
-from thinktwice.price_file import PriceFile
-from thinktwice.pricing import PriceTable, default_prices, list_prices
-from thinktwice.rates import price_list, quote, rates_of
+from thinktwice.pricing import PriceFile, PriceTable, default_prices
+from thinktwice.pricing.listed import listed_tiers
+from thinktwice.pricing.rates import price_list, quote, rates_of
+from thinktwice.pricing.table import list_prices
 
 pytest.importorskip("genai_prices")
 
@@ -150,7 +150,7 @@ def test_the_list_says_how_old_it_is():
 
 def test_without_the_extra_there_is_no_list(monkeypatch):
     """And nothing to say of its age."""
-    monkeypatch.setattr("thinktwice.rates.list_prices", lambda: None)
+    monkeypatch.setattr("thinktwice.pricing.rates.list_prices", lambda: None)
     assert price_list() is None
 
 

@@ -9,15 +9,15 @@ from difflib import get_close_matches
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from thinktwice.pricing import default_prices, list_prices
+from thinktwice.pricing.saved import current_snapshot, installed_version, newest, saved_list
+from thinktwice.pricing.table import default_prices, list_prices
 from thinktwice.sample import Usage
-from thinktwice.saved_prices import current_snapshot, installed_version, newest, saved_list
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    from thinktwice.list_prices import GenaiPrices
-    from thinktwice.price_file import PriceFile
+    from thinktwice.pricing.file import PriceFile
+    from thinktwice.pricing.listed import GenaiPrices
     from thinktwice.protocols import PriceSource
 
 _SHOWN: Final = 3

@@ -15,11 +15,10 @@ pytest.importorskip("genai_prices")
 
 from genai_prices import data_snapshot
 
-from tests.unit.price_lists import published, snapshot
-from thinktwice import saved_prices
-from thinktwice.pricing import GenaiPrices
-from thinktwice.rates import price_list
-from thinktwice.saved_prices import VARIABLE, installed_version, saved_list, saved_path
+from tests.unit.pricing.price_lists import published, snapshot
+from thinktwice.pricing import GenaiPrices, saved
+from thinktwice.pricing.rates import price_list
+from thinktwice.pricing.saved import VARIABLE, installed_version, saved_list, saved_path
 
 pytestmark = pytest.mark.usefixtures("fresh_remarks")
 MILLION = Usage(input_tokens=1_000_000, output_tokens=0, source="provider")
@@ -28,7 +27,7 @@ MILLION = Usage(input_tokens=1_000_000, output_tokens=0, source="provider")
 @pytest.fixture(autouse=True)
 def folder(monkeypatch, tmp_path):
     """An empty cache, and a process that has read nothing yet."""
-    monkeypatch.setattr(saved_prices, "cache_folder", lambda: tmp_path)
+    monkeypatch.setattr(saved, "cache_folder", lambda: tmp_path)
     monkeypatch.delenv(VARIABLE, raising=False)
     saved_list.cache_clear()
     yield tmp_path

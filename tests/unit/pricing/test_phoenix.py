@@ -10,8 +10,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from thinktwice import UsageError
-from thinktwice.phoenix import write_prices
-from thinktwice.rates import Quote, Rates
+from thinktwice.pricing.phoenix import write_prices
+from thinktwice.pricing.rates import Quote, Rates
 
 
 class Fake:

@@ -18,7 +18,7 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 from thinktwice.errors import ThinktwiceWarning, UsageError
-from thinktwice.list_prices import INSTALL, MILLION, ZERO, GenaiPrices, billed, without_path
+from thinktwice.pricing.listed import INSTALL, MILLION, ZERO, GenaiPrices, billed, without_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final, cast
 
 from thinktwice.errors import UsageError
 from thinktwice.folders import named_path
-from thinktwice.list_prices import ZERO, listed_tiers
-from thinktwice.pricing import DEAREST, Price, PriceTable, amount_of, list_prices, spellings
+from thinktwice.pricing.listed import ZERO, listed_tiers
+from thinktwice.pricing.table import DEAREST, Price, PriceTable, amount_of, list_prices, spellings
 from thinktwice.sample import Usage
 
 if TYPE_CHECKING:

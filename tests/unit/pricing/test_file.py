@@ -9,8 +9,7 @@ from decimal import Decimal
 import pytest
 
 from thinktwice import Completion, Usage, UsageError, Vote, solve
-from thinktwice.price_file import PriceFile
-from thinktwice.pricing import default_prices
+from thinktwice.pricing import PriceFile, default_prices
 from thinktwice.testing import ScriptedSampler
 
 MILLION = Usage(input_tokens=1_000_000, output_tokens=1_000_000, source="provider")

@@ -14,10 +14,10 @@ pytest.importorskip("genai_prices")
 
 from genai_prices import data_snapshot
 
-from tests.unit.price_lists import LATER, NEW, OLD, published, snapshot
-from thinktwice import saved_prices
-from thinktwice.price_updates import update_prices
-from thinktwice.saved_prices import read_saved, saved_list, saved_path
+from tests.unit.pricing.price_lists import LATER, NEW, OLD, published, snapshot
+from thinktwice.pricing import saved
+from thinktwice.pricing.saved import read_saved, saved_list, saved_path
+from thinktwice.pricing.updates import update_prices
 
 BUNDLED = {"a": 1, "b": 2, "c": 3, "d": 4, "e": 5}
 
@@ -25,7 +25,7 @@ BUNDLED = {"a": 1, "b": 2, "c": 3, "d": 4, "e": 5}
 @pytest.fixture(autouse=True)
 def folder(monkeypatch, tmp_path):
     """An empty cache, and a package with a list of five models."""
-    monkeypatch.setattr(saved_prices, "cache_folder", lambda: tmp_path / "deep")
+    monkeypatch.setattr(saved, "cache_folder", lambda: tmp_path / "deep")
     monkeypatch.setattr(data_snapshot, "_custom_snapshot", snapshot(BUNDLED, NEW))
     saved_list.cache_clear()
     yield tmp_path

@@ -8,9 +8,8 @@ from decimal import Decimal
 
 import pytest
 
-from thinktwice import list_prices, pricing
 from thinktwice.errors import UsageError
-from thinktwice.pricing import GenaiPrices, default_prices
+from thinktwice.pricing import GenaiPrices, default_prices, listed, table
 from thinktwice.sample import Usage
 
 genai_prices = pytest.importorskip("genai_prices", reason="the extra `prices` is not installed")
@@ -110,7 +109,7 @@ def test_a_service_tier_costs_what_the_package_says(tier: str):
     """And as much as the standard one where it says nothing."""
     from genai_prices.data_snapshot import get_snapshot
 
-    if not list_prices.listed_tiers():
+    if not listed.listed_tiers():
         pytest.skip("the list of this version has no tiers")
     others = 0
     for provider in get_snapshot().providers:
@@ -129,7 +128,7 @@ def test_a_service_tier_costs_what_the_package_says(tier: str):
             assert ours == there.total_price
             standard = PRICES.price(Usage(**USAGES[1]), model=model.id, provider=provider.id)
             others += ours != standard
-    assert (others > 0) == (tier in list_prices.listed_tiers())
+    assert (others > 0) == (tier in listed.listed_tiers())
 
 
 def test_new_prices_of_the_package_are_taken_over():
@@ -154,7 +153,7 @@ def test_it_copies_and_prints_as_its_constructor():
 
 def test_without_the_package_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch):
     """Only whoever asks for it by name gets an error."""
-    monkeypatch.setattr(list_prices.importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr(listed.importlib.util, "find_spec", lambda _: None)
     with pytest.raises(UsageError, match=r"pip install thinktwice\[prices\]"):
         GenaiPrices()
 
@@ -162,5 +161,5 @@ def test_without_the_package_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPat
 def test_the_default_prices_use_it():
     """One object for the process."""
     assert importlib.util.find_spec("genai_prices")
-    assert pricing.list_prices() is pricing.list_prices()
+    assert table.list_prices() is table.list_prices()
     assert default_prices().price(Usage(**USAGES[0]), model="gpt-5", provider=None)
