@@ -39,7 +39,7 @@ from starlette.requests import ClientDisconnect
 from tenants import Tenant, bill_of, charged, reason_of, trace_tenants, usage_of
 
 from thinktwice import Budget, BudgetExceeded, Limiter, Price, RunError, Vote
-from thinktwice.errors import ThinktwiceWarning
+from thinktwice.errors import ThinktwiceWarning, UsageError
 from thinktwice.quota import QuotaStore, SqliteStore
 from thinktwice.testing import captured_spans
 
@@ -52,6 +52,7 @@ PRICES = {"arithmetic-lm": Price("0.10", "0.40")}  # made up: USD per million to
 MOST = Budget(calls=50, seconds=60)  # of one request, whoever makes it
 FAILURES = (BudgetExceeded, APIError, RunError)
 WIDTH = 100  # columns of the table
+PORTS = range(1 << 16)
 
 router = APIRouter()
 
@@ -252,9 +253,9 @@ def made_up(store: QuotaStore) -> dict[str, Tenant]:
     }
 
 
-def demo(requests: int) -> None:
+def demo(requests: int, store: QuotaStore) -> None:
     """Serve, send requests, and print what became of them."""
-    tenants = made_up(SqliteStore())
+    tenants = made_up(store)
     with ArithmeticServer.in_thread() as upstream, captured_spans() as spans:
         with serving(create_app(upstream.url, tenants)) as url:
             tallies = asyncio.run(drive(url, list(tenants), requests))
@@ -275,16 +276,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--port", type=int, default=8000)
     parser.add_argument("--quotas", default=":memory:", help="file to count the days in")
     chosen = parser.parse_args(arguments)
+    if chosen.requests < 1:
+        parser.error(f"--requests {chosen.requests}: give a number of at least 1")
+    if chosen.port not in PORTS:
+        parser.error(f"--port {chosen.port}: give a number from 0, for any, to {PORTS[-1]}")
+    try:
+        store = SqliteStore(chosen.quotas)
+    except UsageError as error:
+        parser.error(f"--quotas: {error}")
     warnings.simplefilter("ignore", ThinktwiceWarning)
     trace_tenants()
     if chosen.demo:
-        demo(chosen.requests)
+        demo(chosen.requests, store)
         return
     for each in (signal.SIGINT, signal.SIGTERM):  # a container is stopped by the latter
         signal.signal(each, signal.default_int_handler)
     with (
         ArithmeticServer.in_thread() as upstream,
-        serving(create_app(upstream.url, made_up(SqliteStore(chosen.quotas))), chosen.port) as url,
+        serving(create_app(upstream.url, made_up(store)), chosen.port) as url,
         suppress(KeyboardInterrupt),
     ):
         headers = "-H 'X-API-Key: key-a' -H 'Content-Type: application/json'"

@@ -6,6 +6,7 @@ import asyncio
 import threading
 import time
 from contextlib import suppress
+from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final, cast
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from thinktwice.budget import Kind, Level, Need
     from thinktwice.lease import Shared
+    from thinktwice.sample import Usage
 
 NO_CAPS: Final = Budget()
 _NONE: Final = Sums()
@@ -48,6 +50,7 @@ class Account:
         is_share: It has, or had, such a share itself.
         closed: The cap that a call has overrun.
         shared: Counts what others spend from the same budget; None if it is nobody else's.
+        sized: The worst case of a call matters, to a cap or to what others count.
         own: The part of `held` that is held by leases of this account.
         levels: How caps were kept so far.
         sizes: Of the calls so far, in all accounts of the family.
@@ -81,6 +84,9 @@ class Account:
             budget.tokens is not None
             or budget.money is not None
             or (parent is not None and parent.capped)
+        )
+        self.sized: bool = (
+            self.capped or shared is not None or (parent is not None and parent.sized)
         )
         self._waiters: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = (
             parent._waiters if parent else []
@@ -117,6 +123,11 @@ class Account:
         """Look up what others have spent and hold."""
         if self.shared is not None:
             self.spent, self.held = self.shared.totals()
+
+    def typical(self, kind: str) -> tuple[Usage, Decimal | None] | None:
+        """Of the calls of a kind in this family; else of those that others made."""
+        families = (self.sizes, *(each.shared.sizes for each in self.bound if each.shared))
+        return next((seen for each in families if (seen := each.typical(kind))), None)
 
     def take(self, hold: Sums) -> None:
         """A lease begins; the lock is held."""
@@ -312,17 +323,17 @@ class Account:
         if budget.calls is not None and (
             spent.calls + held.calls + extra.calls + need.calls > budget.calls
         ):
-            return self._refusal("calls")
+            return self._refusal("calls", need.calls)
         if budget.tokens is not None:
             left = budget.tokens - spent.tokens - held.tokens - extra.tokens
             sums.tokens = self._tokens(need, left if most is None else min(left, most.tokens))
             if sums.tokens > left or (left <= 0 and need.tokens is None):
-                return self._refusal("tokens")
+                return self._refusal("tokens", sums.tokens)
         if budget.money is not None:
             money = budget.money - spent.cost - held.cost - extra.cost
             sums.cost = self._cost(need, money if most is None else min(money, most.cost))
             if sums.cost > money or (money <= 0 and need.cost is None):
-                return self._refusal("cost")
+                return self._refusal("cost", sums.cost)
         return sums
 
     def hold_anyway(self, need: Need) -> Lease:
@@ -365,7 +376,7 @@ class Account:
             self.levels.setdefault("tokens", "reserved")
             return need.tokens
         self._estimate("tokens")
-        typical = self.sizes.typical(need.kind)
+        typical = self._sizes_here.typical(need.kind)
         tokens = typical[0].total_tokens if typical else None
         return left if tokens is None else tokens
 
@@ -374,9 +385,13 @@ class Account:
             self.levels.setdefault("cost", "reserved")
             return need.cost
         self._estimate("cost")
-        typical = self.sizes.typical(need.kind)
+        typical = self._sizes_here.typical(need.kind)
         cost = typical[1] if typical else None
         return left if cost is None else cost
+
+    @property
+    def _sizes_here(self) -> Sizes:
+        return self.sizes if self.shared is None else self.shared.sizes
 
     def _estimate(self, kind: Kind) -> None:
         if self.budget.strict:
@@ -389,9 +404,10 @@ class Account:
             raise UsageError("budget", self.budget, remedy)
         self.levels[kind] = "estimated"
 
-    def _refusal(self, kind: Kind) -> Refusal:
+    def _refusal(self, kind: Kind, needed: Decimal | int) -> Refusal:
         others = self.shared is not None and self.held != self.own
-        return Refusal(self.limit(kind), may_pass=self.live > 0 or others)
+        limit = replace(self.limit(kind), needed=needed)
+        return Refusal(limit, may_pass=self.live > 0 or others)
 
 
 def _given_back(

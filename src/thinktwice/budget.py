@@ -137,6 +137,7 @@ class Limit:
         overrun: By how much a call came out above its reservation and so above the cap, else 0.
         apart: What was set apart: for parts of a workflow that were under way, or for a call that
             selects among the samples.
+        needed: What the call that was refused would take at the most, as far as it is known.
         owner: Whose cap it is; see `Ledger.bound_by`.
         quota: Name of the quota whose cap it is; None of any other budget.
         renews_at: When that quota starts anew; None of one that never does.
@@ -148,6 +149,7 @@ class Limit:
     uncounted: Decimal | float = 0
     overrun: Decimal | float = 0
     apart: Decimal | float = 0
+    needed: Decimal | float = field(default=0, repr=False, compare=False)
     owner: object = field(default=None, repr=False, compare=False)
     quota: str | None = field(default=None, repr=False)
     renews_at: datetime | None = field(default=None, repr=False)
@@ -164,7 +166,21 @@ class Limit:
         whose = "budget" if self.quota is None else f"quota {self.quota!r}"
         renews = f"; anew at {self.renews_at:%Y-%m-%d %H:%M} UTC" if self.renews_at else ""
         units = unit[0] if allowed == "1" else unit[1]
-        return f"{whose} of {allowed} {units} used up ({spent}){renews}"
+        left = Decimal(self.allowed) - sum(map(Decimal, (self.spent, self.uncounted, self.apart)))
+        if self.kind != "seconds" and 0 < left < Decimal(self.needed):
+            how = f"has {_plain(left)} left, and a call takes up to {_plain(self.needed)}"
+        else:
+            how = "used up"
+        return f"{whose} of {allowed} {units} {how} ({spent}){renews}"
+
+    @property
+    def remedy(self) -> str:
+        """What helps."""
+        raised = f"raise Budget({self.kind}=...)"
+        if self.quota is None:
+            return f"{raised} or ask for less"
+        wait = "wait until then, " if self.renews_at and self.needed <= self.allowed else ""
+        return f"{wait}ask for less or {raised} of that quota"
 
     def as_it_ended(self) -> Limit:
         """With what was spent once all calls that were in flight then had ended."""
@@ -207,7 +223,7 @@ class Need:
     kind: str = ""
 
 
-_AMOUNTS: Final = ("allowed", "spent", "uncounted", "overrun", "apart")
+_AMOUNTS: Final = ("allowed", "spent", "uncounted", "overrun", "apart", "needed")
 _UNIT: Final[Mapping[Kind, tuple[str, str]]] = {
     "calls": ("call", "calls"),
     "tokens": ("token", "tokens"),

@@ -72,7 +72,7 @@ def worst_case(
     role: Role,
     further: int = 0,
 ) -> Need:
-    """The most that a call can take, as far as it is known and a cap makes it matter.
+    """The most that a call can take, as far as it is known and a cap or a quota makes it matter.
 
     Args:
         scope: The sample or verdict that would make it.
@@ -87,7 +87,7 @@ def worst_case(
         UsageError: The caller's prices raised.
     """
     kind = f"{role}:{model}"
-    if not scope.ledger.capped or max_tokens is None or has_media(prompt):
+    if not scope.ledger.sized or max_tokens is None or has_media(prompt):
         return Need(kind=kind)
     inputs = upper_bound_tokens(text_of(prompt)) + further
     worst = Usage(input_tokens=inputs, output_tokens=max_tokens, source="estimated")

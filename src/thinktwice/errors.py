@@ -107,7 +107,7 @@ class BudgetExceeded(RunError):  # noqa: N818 - the field's name for it
         """Say which cap it was."""
         self.limit = limit
         self.result = result
-        super().__init__(f"{limit}: raise Budget({limit.kind}=...) or ask for less")
+        super().__init__(f"{limit}: {limit.remedy}")
 
     def __reduce__(self) -> tuple[type[BudgetExceeded], tuple[Limit]]:
         """Pickle without the result, which may hold anything of the caller's."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -11,8 +12,12 @@ from typing import cast
 from thinktwice.errors import UsageError
 
 
-def named_path(path: object) -> Path:
+def named_path(path: object, parameter: str = "path") -> Path:
     """The path of a file that a caller gave.
+
+    Args:
+        path: As given.
+        parameter: What errors call it.
 
     Raises:
         UsageError: It is no text and no path, or an empty one.
@@ -21,8 +26,31 @@ def named_path(path: object) -> Path:
     with suppress(TypeError):
         text = os.fspath(cast("str", path))
     if not isinstance(text, str) or not text.strip() or "\0" in text:
-        raise UsageError("path", path, "give the path of a file, as a text or a Path")
+        raise UsageError(parameter, path, "give the path of a file, as a text or a Path")
     return Path(text)
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write a file in one step: who reads it meanwhile has the old one or the new one.
+
+    Args:
+        path: The file; a link goes on to point to it.
+        text: All that it is to hold.
+
+    Raises:
+        OSError: It cannot be written; what was there is there still.
+    """
+    path = Path(os.path.realpath(path))
+    beside = path.with_name(f"{path.name}.{os.getpid()}")
+    try:
+        beside.write_text(text, encoding="utf-8")
+        if path.exists():
+            shutil.copymode(path, beside)
+        beside.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
+        raise
 
 
 def address_to_read(path: Path) -> str:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from thinktwice.scope import Scope
 
+    Names: TypeAlias = str | tuple[str, ...]
     Node: TypeAlias = Callable[[Scope], AbstractContextManager[object]]
 
 _SUPPRESSED: Final[str | None] = getattr(otel, "_SUPPRESS_INSTRUMENTATION_KEY", None)
@@ -65,24 +66,27 @@ def noded(scope: Scope) -> AbstractContextManager[object]:
     return nullcontext() if make is None else make(scope)
 
 
-def instrumented(packages: Collection[str] = _OF_MODELS) -> bool:
+def instrumented(packages: Collection[str] = _OF_MODELS, *, without: Names = ()) -> bool:
     """Whether an instrumentation that is switched on opens a span for each model call.
 
     Looks at what is imported already, and imports nothing.
 
     Args:
         packages: What it instruments, by the last part of its name: one of these.
+        without: How the names of what does not count begin: of a framework that the calls do not
+            go through.
     """
-    return next(_switched_on(packages), None) is not None or _patched()
+    counting = [each for each in packages if not each.startswith(without)]
+    return next(_switched_on(counting), None) is not None or _patched(without)
 
 
-def _patched() -> bool:
+def _patched(without: Names) -> bool:
     """Whether a client is patched by a party that has no instrumentor for it."""
     return (
         "langfuse.openai" in sys.modules  # it patches as it is imported
         or ("logfire" in sys.modules and _by_logfire())
-        or ("ddtrace" in sys.modules and _by_datadog())
-        or (_MLFLOW in sys.modules and _by_mlflow())
+        or ("ddtrace" in sys.modules and _by_datadog(without))
+        or (_MLFLOW in sys.modules and _by_mlflow(without))
     )
 
 
@@ -94,17 +98,20 @@ def _by_logfire() -> bool:
     )
 
 
-def _by_datadog() -> bool:
+def _by_datadog(without: Names) -> bool:
     """Its own spans go to its own tracer: it counts where ours go there, too."""
     return type(trace.get_tracer_provider()).__module__.startswith("ddtrace.") and any(
-        _imported(package).get(mark) for package in _OF_DATADOG for mark in _DATADOG
+        _imported(package).get(mark)
+        for package in _OF_DATADOG
+        if not package.startswith(without)
+        for mark in _DATADOG
     )
 
 
-def _by_mlflow() -> bool:
+def _by_mlflow(without: Names) -> bool:
     """What is imported and not switched on has no settings there."""
     kept: Any = _imported(_MLFLOW).get("AUTOLOGGING_INTEGRATIONS", {})
-    settings = [kept.get(each, {}) for each in _OF_MLFLOW]
+    settings = [kept.get(each, {}) for each in _OF_MLFLOW if not each.startswith(without)]
     return any(not each.get("disable", True) and each.get("log_traces", True) for each in settings)
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from thinktwice.account import Account
     from thinktwice.budget import Limit, Need
     from thinktwice.entry import Entry
+    from thinktwice.sizes import Sizes
 
 
 @dataclass
@@ -46,6 +47,7 @@ class Shared(Protocol):
     Attributes:
         name: Of the quota.
         renews_at: When it starts anew, if ever.
+        sizes: Of its calls so far, as far as this process has made them.
     """
 
     @property
@@ -56,6 +58,11 @@ class Shared(Protocol):
     @property
     def renews_at(self) -> datetime | None:
         """When it starts anew, if ever."""
+        ...
+
+    @property
+    def sizes(self) -> Sizes:
+        """Of its calls so far, as far as this process has made them."""
         ...
 
     def totals(self) -> tuple[Sums, Sums]:
@@ -179,7 +186,9 @@ class Lease:
             for account, hold in self._pairs():
                 self._charge(account, hold, entry, billed=billed)
                 if (shared := account.shared) is not None:
-                    shared.settle(self._tickets[account], self._sum(hold, entry, billed=billed))
+                    taken = self._sum(account, hold, entry, billed=billed)
+                    shared.settle(self._tickets[account], taken)
+                    shared.sizes.add(self.need.kind, entry)
             self._account.sizes.add(self.need.kind, entry)
             self._account.notify()
             return entry
@@ -190,13 +199,14 @@ class Lease:
             if self._slot is None or self._slot.late or self._slot.entry.status != "abandoned":
                 return
             self._slot.late = True
-            before, self._slot.entry = self._slot.entry, replace(entry, status="abandoned")
+            ended = self._estimated(entry) if entry.status == "ok" else entry
+            before, self._slot.entry = self._slot.entry, replace(ended, status="abandoned")
             for account, hold in self._pairs():
-                account.charge(*self._spending(hold, before, billed=True), sign=-1)
+                account.charge(*self._spending(account, hold, before, billed=True), sign=-1)
                 self._charge(account, hold, self._slot.entry, billed=True)
                 if (shared := account.shared) is not None:
-                    change = self._sum(hold, self._slot.entry, billed=True)
-                    change.add(self._sum(hold, before, billed=True), -1)
+                    change = self._sum(account, hold, self._slot.entry, billed=True)
+                    change.add(self._sum(account, hold, before, billed=True), -1)
                     shared.correct(self._tickets[account], change)
             self._account.notify()
 
@@ -258,31 +268,46 @@ class Lease:
         if self.need.tokens:
             usage = Usage(output_tokens=self.need.tokens, source="estimated")
             return replace(entry, usage=usage, cost=self.need.cost)
-        typical = self._account.sizes.typical(self.need.kind)
-        if typical is not None:
-            return replace(entry, usage=replace(typical[0], source="estimated"), cost=typical[1])
-        return entry
+        typical = self._account.typical(self.need.kind)
+        if typical is None:
+            return entry
+        usage, cost = self._bounded(replace(typical[0], source="estimated"), typical[1])
+        return replace(entry, usage=usage, cost=cost)
 
-    def _spending(self, hold: Sums, entry: Entry, *, billed: bool) -> tuple[Sums, Sums]:
+    def _bounded(self, usage: Usage, cost: Decimal | None) -> tuple[Usage, Decimal | None]:
+        """No more than what a call of unknown size holds of the caps of its own request."""
+        for account, hold in self._pairs():
+            if account.shared is not None or self.need.tokens is not None:
+                continue
+            if account.budget.tokens is not None and (usage.total_tokens or 0) > hold.tokens:
+                usage = Usage(output_tokens=hold.tokens, source="estimated")
+            if account.budget.money is not None and cost is not None:
+                cost = min(cost, hold.cost)
+        return usage, cost
+
+    def _spending(
+        self, account: Account, hold: Sums, entry: Entry, *, billed: bool
+    ) -> tuple[Sums, Sums]:
         """What the entry takes of a cap as counted, and what it held where nobody counted.
 
-        But not of a failed call of unknown size: a probe that fails must not take all there is.
+        But not of a call of unknown size that failed, nor, of what others spend from as well, of
+        one that was cancelled: a probe must not take all there is of a day.
         """
         tokens, cost = entry.usage.total_tokens, entry.cost
-        failed = entry.status == "error"
+        lost = entry.status == "error" or (account.shared is not None and entry.status != "ok")
         if tokens is None:
-            tokens = hold.tokens if billed and not (failed and self.need.tokens is None) else 0
+            tokens = hold.tokens if billed and not (lost and self.need.tokens is None) else 0
         if cost is None:
-            cost = hold.cost if billed and not (failed and self.need.cost is None) else ZERO
+            cost = hold.cost if billed and not (lost and self.need.cost is None) else ZERO
         counted = Sums(self.need.calls, entry.usage.total_tokens or 0, entry.cost or ZERO)
         return counted, Sums(0, tokens - counted.tokens, cost - counted.cost)
 
-    def _sum(self, hold: Sums, entry: Entry, *, billed: bool) -> Sums:
-        counted, uncounted = self._spending(hold, entry, billed=billed)
+    def _sum(self, account: Account, hold: Sums, entry: Entry, *, billed: bool) -> Sums:
+        counted, uncounted = self._spending(account, hold, entry, billed=billed)
         return counted + uncounted
 
     def _charge(self, account: Account, hold: Sums, entry: Entry, *, billed: bool) -> None:
         if entry.status == "ok" and entry.usage.total_tokens is None:  # nobody counted it
             account.levels.update(dict.fromkeys(account.levels.keys() - {"calls"}, "estimated"))
-        account.charge(*self._spending(hold, entry, billed=billed))
+        account.charge(*self._spending(account, hold, entry, billed=billed))
         account.close_if_overrun()

@@ -158,6 +158,11 @@ class Ledger:
         return self._account.capped
 
     @property
+    def sized(self) -> bool:
+        """The worst case of a call matters here: to such a cap, or to a quota, which counts it."""
+        return self._account.sized
+
+    @property
     def step_around(self) -> str | None:
         """Name of the innermost step of a workflow that this belongs to, if there is one."""
         each: Ledger | None = self

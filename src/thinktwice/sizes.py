@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -16,11 +15,15 @@ _PERCENTILE: Final = 0.95
 
 
 class Sizes:
-    """Usage and cost of the last calls, by kind. The lock of the accounts guards it."""
+    """Usage and cost of the last calls, by kind.
+
+    Requests of several threads may share it without a lock, which a forked process could inherit
+    as taken: what is seen is replaced whole. Of two calls that end at once, one may be missed.
+    """
 
     def __init__(self) -> None:
         """Know nothing yet."""
-        self._seen: dict[str, deque[tuple[Usage, Decimal | None]]] = {}
+        self._seen: dict[str, tuple[tuple[Usage, Decimal | None], ...]] = {}
 
     def typical(self, kind: str) -> tuple[Usage, Decimal | None] | None:
         """Usage and cost of the 95th percentile of the calls of a kind; None before the first."""
@@ -33,4 +36,5 @@ class Sizes:
     def add(self, kind: str, entry: Entry) -> None:
         """Learn from a call what calls of its kind take."""
         if entry.usage.source == "provider" and not entry.cached:
-            self._seen.setdefault(kind, deque(maxlen=_KEPT)).append((entry.usage, entry.cost))
+            seen = self._seen.get(kind, ())
+            self._seen[kind] = (*seen[1 - _KEPT :], (entry.usage, entry.cost))

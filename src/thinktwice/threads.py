@@ -110,11 +110,16 @@ def run_sync(make: Callable[[], Coroutine[object, object, T]]) -> T:
     Args:
         make: Makes the coroutine; it must not touch what is bound to the caller's loop.
     """
+    return _Beside(make).run() if _is_running() else asyncio.run(_privately(make))
+
+
+def _is_running() -> bool:
+    """Whether a loop runs in this thread."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return asyncio.run(_privately(make))
-    return _Beside(make).run()
+        return False
+    return True
 
 
 async def _privately(make: Callable[[], Coroutine[object, object, T]]) -> T:

@@ -7,7 +7,6 @@ variables, so that tasks and threads with a copy of the context find them.
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
@@ -19,6 +18,7 @@ from thinktwice.bill import bill
 from thinktwice.budget import Budget, Share
 from thinktwice.errors import UsageError, is_number
 from thinktwice.ledger import Ledger
+from thinktwice.remarks import tell_safely
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -33,9 +33,8 @@ _results: ContextVar[list[Result[object]] | None] = ContextVar("thinktwice_resul
 _scope: ContextVar[Scope | None] = ContextVar("thinktwice_scope", default=None)
 
 _ELSEWHERE: Final = (
-    "it is left in another context than it was opened in, so that calls in between may not have "
-    "counted: open it where they are made (in a web service, in the endpoint or an async "
-    "dependency)"
+    "left in another context than it was opened in, so that calls in between may not have counted: "
+    "open it where they are made (in a web service, in the endpoint or an async dependency)"
 )
 
 
@@ -45,6 +44,8 @@ class BudgetScope(Ledger):
     Attributes:
         name: Of a step; None of a block.
         shared: Counts what others spend from a quota; None if it is none.
+        gone: It was left where it could not be taken out of the context that it was opened in: what
+            runs there spends from what is around it.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class BudgetScope(Ledger):
         super().__init__(budget or Budget(), parent=parent, shared=shared)
         self.name = name
         self.shared = shared
+        self.gone = False
         self._weights = weights or {}
         self._begun: dict[str, BudgetScope] = {}
         self._entered = 0
@@ -112,22 +114,40 @@ class BudgetScope(Ledger):
     @contextmanager
     def _spent_from(self) -> Generator[BudgetScope]:
         token = _ledger.set(self)
+        self.gone = False
         try:
             yield self
-        finally:
+        except GeneratorExit:  # of one that nobody reads on: it ends in any context
             self._leave()
-            self._set_back(token, sys.exception())
+            self._set_back(token, below=True)
+            raise
+        except BaseException:
+            self._leave()
+            if not self._set_back(token):
+                tell_safely(f"a budget scope was {_ELSEWHERE}")
+            raise
+        self._leave()
+        if not self._set_back(token):
+            raise UsageError("scope", self, f"it is {_ELSEWHERE}")
 
-    def _set_back(self, token: Token[Ledger | None], error: BaseException | None) -> None:
-        """Calls in between did not find it if it was opened in another context.
+    def _set_back(self, token: Token[Ledger | None], *, below: bool = False) -> bool:
+        """Take it out of the context; False where that is not the one that it was opened in.
 
-        A generator that nobody reads on ends in any context, and nothing is wrong with it.
+        Args:
+            token: Of its opening.
+            below: A scope that was opened later, and is still open, stays.
         """
+        inside = ledger_around()
         try:
             _ledger.reset(token)
         except ValueError:
-            if not isinstance(error, GeneratorExit):
-                raise UsageError("scope", self, _ELSEWHERE) from error
+            self.gone = True
+            return False
+        if isinstance(inside, BudgetScope) and inside is not self:
+            self.gone = True  # the other one sets the context back to it
+            if below:
+                _ledger.set(inside)
+        return True
 
     def _check_place(self, name: str) -> None:
         """A call has one line of ledgers around it; a step can only be next below its workflow."""
@@ -296,7 +316,10 @@ def spend_from(ledger: Ledger) -> None:
 
 def ledger_around() -> Ledger | None:
     """The innermost ledger that the running code spends from."""
-    return _ledger.get()
+    ledger = _ledger.get()
+    while isinstance(ledger, BudgetScope) and ledger.gone:
+        ledger = ledger.parent
+    return ledger
 
 
 def report(result: Result[object]) -> None:

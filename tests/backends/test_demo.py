@@ -50,7 +50,7 @@ def test_send(project):
     """What the backend says is what the script says: three questions in two ways."""
     said = run(project, "examples/observability/send.py")
     assert said.count("Vote: ") == said.count("BestOfN: ") == 3
-    found = re.search(r"the backend: ([\d,]+) tokens, \$([\d.]+)", said)
+    found = re.search(r"by the model: ([\d,]+) tokens, \$([\d.]+)", said)
     tokens, cost = int(found[1].replace(",", "")), float(found[2])
     bill = project.bill(tokens=tokens, cost=cost, traces=6)
     assert (bill.tokens, bill.traces) == (tokens, 6)

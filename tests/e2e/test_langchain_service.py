@@ -362,6 +362,17 @@ class TestEnds:
         ):
             pass
 
+    @pytest.mark.parametrize(
+        "arguments",
+        [["--port", "99999"], ["--requests", "-1"], ["--quotas", __file__], ["--quotas", ""]],
+    )
+    def test_an_argument_that_makes_no_sense(self, example, capsys, arguments):
+        """Is said in one line, before anything is served."""
+        with pytest.raises(SystemExit, match="2"):
+            example.main(arguments)
+        said = capsys.readouterr().err.splitlines()
+        assert f"error: {arguments[0]}" in said[-1]
+
     @pytest.mark.slow
     def test_a_container_that_stops_it(self):
         """Is obeyed as Ctrl-C is, without a traceback."""
@@ -384,9 +395,10 @@ class TestEnds:
 
     @pytest.mark.slow
     @pytest.mark.usefixtures("_all_needed")
-    def test_the_demo(self, example, capsys):
+    def test_the_demo(self, example, capsys, tmp_path):
         """Prints a row for each tenant; calls, spans and the server's count agree."""
-        example.main(["--demo", "--requests", "6"])
+        example.main(["--demo", "--requests", "6", "--quotas", str(tmp_path / "days.db")])
+        assert (tmp_path / "days.db").stat().st_size
         printed = capsys.readouterr().out
         sent = int(re.search(r"(\d+) of them arrived", printed)[1])  # type: ignore[index]
         rows = [line.split() for line in printed.splitlines() if "$" in line]

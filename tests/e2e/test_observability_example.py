@@ -31,7 +31,7 @@ def collector():
             if self.headers["content-encoding"] == "gzip":
                 body = gzip.decompress(body)
             bodies.append((self.path, self.headers["x-project-name"], body))
-            self.send_response(200)
+            self.send_response(401 if self.headers["authorization"] else 200)
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
@@ -51,18 +51,25 @@ def attributes(of):
     return {each.key: each.value.double_value or each.value.string_value for each in of.attributes}
 
 
-def sent_to(url, *arguments, **settings):
-    """Runs the example; gives the cost that it prints."""
+def ran(url, *arguments, **settings):
+    """Runs the example."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
-    done = subprocess.run(  # noqa: S603 - our own example
+    return subprocess.run(  # noqa: S603 - our own example
         [sys.executable, str(EXAMPLE), *arguments],
         env={**kept, "OTEL_EXPORTER_OTLP_ENDPOINT": url, **settings},
         capture_output=True,
         text=True,
         timeout=50,
-        check=True,
+        check=False,
     )
-    return float(re.findall(r"\$([\d.]+)$", done.stdout.strip())[0])
+
+
+def sent_to(url, *arguments, **settings):
+    """Runs the example; gives the cost that it prints."""
+    done = ran(url, *arguments, **settings)
+    assert done.returncode == 0
+    assert done.stdout.endswith("has been taken\n")
+    return float(re.findall(r"^reported by the model: .*\$([\d.]+)$", done.stdout, re.MULTILINE)[0])
 
 
 def test_the_example(collector):
@@ -80,6 +87,17 @@ def test_the_example(collector):
     assert sum(attributes(leaf).get("gen_ai.usage.cost", 0) for leaf in leaves) == pytest.approx(
         cost
     )
+
+
+def test_a_backend_that_refuses(collector):
+    """Nothing is said of it that is not known: what the model reported, and that this was lost."""
+    url, bodies = collector
+    done = ran(url, OTEL_EXPORTER_OTLP_HEADERS="authorization=wrong")
+    assert bodies
+    assert (done.returncode, "has been taken" in done.stdout) == (1, False)
+    assert "reported by the model: " in done.stdout
+    assert "HTTP 401" in done.stderr
+    assert "the backend has not taken all of it\n" in done.stderr
 
 
 def test_a_collector_gets_metrics_too(collector):

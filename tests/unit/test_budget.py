@@ -119,6 +119,16 @@ class TestLimit:
         assert str(apart) == "budget of 8 calls used up (5 spent, 3 set apart)"
         assert str(Limit(kind="calls", allowed=1, spent=1)) == "budget of 1 call used up (1 spent)"
 
+    def test_it_says_what_the_next_call_would_take_where_something_is_left(self):
+        """A cap of which nothing was spent is not used up."""
+        limit = Limit(kind="tokens", allowed=100, spent=10, needed=150)
+        assert str(limit) == (
+            "budget of 100 tokens has 90 left, and a call takes up to 150 (10 spent)"
+        )
+        assert str(pickle.loads(pickle.dumps(limit))) == str(limit)  # noqa: S301 - our own
+        assert "used up" in str(replace(limit, spent=100))
+        assert "used up" in str(replace(limit, needed=0))  # a call of unknown size
+
     def test_money_is_written_out(self):
         """Without an exponent, and without zeros at the end."""
         limit = Limit(kind="cost", allowed=Decimal("1E-7"), spent=Decimal("0E-7"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from thinktwice.result import Result
 
 SECRET = "sk-very-secret"
+TOMORROW = datetime(2026, 3, 2, tzinfo=UTC)
 
 
 def through_pickle(error: BaseException):
@@ -151,6 +153,27 @@ class TestBudgetExceeded:
         )
         assert error.ledger is result.ledger
         assert isinstance(error, RunError)
+
+    @pytest.mark.parametrize(
+        ("needed", "renews_at", "said"),
+        [
+            (1, None, "ask for less or raise Budget(tokens=...) of that quota"),
+            (90, None, "ask for less or raise Budget(tokens=...) of that quota"),
+            (
+                1,
+                TOMORROW,
+                "wait until then, ask for less or raise Budget(tokens=...) of that quota",
+            ),
+            (90, TOMORROW, "ask for less or raise Budget(tokens=...) of that quota"),
+        ],
+    )
+    def test_of_a_quota_it_says_what_helps_there(self, needed, renews_at, said):
+        """Waiting does not where a call is larger than all of it."""
+        limit = Limit(
+            kind="tokens", allowed=9, spent=9, needed=needed, quota="q", renews_at=renews_at
+        )
+        again = through_pickle(BudgetExceeded(limit))
+        assert str(again).split(": ")[-1] == said
 
     def test_it_pickles(self, result: Result[object]):
         """Without the result."""

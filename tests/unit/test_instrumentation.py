@@ -66,6 +66,15 @@ class TestInstrumented:
         instrumentor(package)
         assert instrumented() is known
 
+    def test_one_of_another_framework(self, instrumentor):
+        """It sees nothing of calls that do not go through that; one of a client does."""
+        instrumentor("openinference.instrumentation.langchain")
+        assert instrumented()
+        assert instrumented(without="llama")
+        assert not instrumented(without="langchain")
+        instrumentor("openinference.instrumentation.openai")
+        assert instrumented(without="langchain")
+
     def test_one_that_was_never_made(self, instrumentor):
         """A package that is imported, and no more."""
         instrumentor("openinference.instrumentation.openai")
@@ -134,8 +143,12 @@ class TestPatchedClients:
         kept = {"openai": {}, "sklearn": {"disable": False}}
         imported("mlflow.utils.autologging_utils", AUTOLOGGING_INTEGRATIONS=kept)
         assert not instrumented()
+        kept["langchain"] = {"disable": False}
+        assert instrumented(without="llama")
+        assert not instrumented(without="langchain")
+        kept["langchain"] = {}
         kept["openai"] = {"disable": False, "log_traces": True}
-        assert instrumented()
+        assert instrumented(without="langchain")
         for off in ({"disable": True}, {"log_traces": False}):
             kept["openai"] = {"disable": False, **off}
             assert not instrumented()

@@ -198,6 +198,12 @@ class TestProbing:
         take(ledger)[0].settle(Entry(role="sample", status="cancelled"))
         assert ledger.remaining == {"tokens": 0}
 
+    def test_what_a_refused_call_would_have_taken_is_told(self):
+        """Beside what is left."""
+        refused = Ledger(Budget(tokens=100)).reserve(Need(tokens=150))
+        assert isinstance(refused, Refusal)
+        assert refused.limit.needed == 150
+
 
 class TestWaiting:
     """While a call in flight may still give something back."""

@@ -146,6 +146,16 @@ class TestRunSync:
         with pytest.raises(KeyError):
             run_sync(broken)
 
+    def test_an_error_is_told_without_how_the_loop_was_looked_for(self):
+        """Its traceback has no other error in it."""
+
+        async def broken() -> None:
+            raise KeyError("x")
+
+        with pytest.raises(KeyError) as raised:
+            run_sync(broken)
+        assert raised.value.__context__ is None
+
     async def test_an_interrupt_while_waiting_cancels_the_run(self):
         """Ctrl-C in a notebook: the run is cancelled, cleans up, and the interrupt goes on."""
         started, cleaned = threading.Event(), threading.Event()

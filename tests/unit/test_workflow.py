@@ -21,8 +21,10 @@ from thinktwice import (
     Budget,
     BudgetExceeded,
     Ledger,
+    ThinktwiceWarning,
     UsageError,
     Vote,
+    remarks,
     solve_sync,
 )
 from thinktwice.testing import ScriptedSampler, captured_spans, run_virtual
@@ -142,13 +144,14 @@ class TestBudgetScope:
             copy_context().run(scope.__exit__, None, None, None)
         assert ledger_around() is None
 
-    def test_one_that_is_left_elsewhere_hides_no_error(self):
-        """It is the cause."""
+    def test_one_that_is_left_elsewhere_hides_no_error(self, monkeypatch):
+        """It goes on as what it is, such as a 404 of a web service; a warning says the rest."""
+        monkeypatch.setattr(remarks, "_told", set())
         scope, error = budget_scope(Budget(calls=3)), ValueError("of the endpoint")
         copy_context().run(scope.__enter__)
-        with pytest.raises(UsageError) as raised:
-            copy_context().run(scope.__exit__, ValueError, error, None)
-        assert raised.value.__cause__ is error
+        with pytest.warns(ThinktwiceWarning, match="left in another context.*an async dependency"):
+            swallowed = copy_context().run(scope.__exit__, ValueError, error, None)
+        assert not swallowed
 
     async def test_a_stream_that_nobody_reads_on_ends_anywhere(self):
         """Its generator is closed by whoever cleans up, in another context."""
@@ -162,6 +165,62 @@ class TestBudgetScope:
         ledger = await anext(reading)
         await asyncio.create_task(reading.aclose(), context=contextvars.Context())
         assert ledger.remaining == {"calls": 9}
+
+    async def test_one_of_a_generator_that_was_broken_off_binds_nothing_more(self):
+        """Its generator has ended in another context, and the caller's has the scope still."""
+
+        async def stream():
+            with budget_scope(Budget(calls=2)) as ledger:
+                yield ledger
+
+        with budget_scope(Budget(calls=9)) as around:
+            reading = stream()
+            inside = await anext(reading)
+            await asyncio.create_task(reading.aclose(), context=contextvars.Context())
+            result = await run("q", sampler=model(), strategy=EIGHT)
+        assert len(result.samples) == around.total.calls == 8
+        assert inside.total.calls == 0
+        assert ledger_around() is None
+
+    def test_one_of_a_generator_that_is_closed_inside_a_later_one(self):
+        """The later one stays; after it, neither is there."""
+
+        def stream():
+            with budget_scope(Budget(calls=9)) as ledger:
+                yield ledger
+
+        reading = stream()
+        next(reading)
+        with budget_scope(Budget(calls=3)) as later:
+            reading.close()
+            assert ledger_around() is later
+        assert ledger_around() is None
+
+    def test_one_of_a_generator_that_is_left_behind_by_an_earlier_one(self):
+        """It sets the context back to the earlier one, which has ended."""
+
+        def stream():
+            with budget_scope(Budget(calls=9)) as ledger:
+                yield ledger
+
+        with budget_scope(Budget(calls=3)):
+            reading = stream()
+            next(reading)
+        reading.close()
+        assert ledger_around() is None
+
+    async def test_a_task_that_outlives_its_scope_spends_from_it(self):
+        """A request that answers at once, and works on, gets past no budget."""
+
+        async def later():
+            await left.wait()
+            return await run("q", sampler=model(), strategy=EIGHT)
+
+        left = asyncio.Event()
+        with budget_scope(Budget(calls=3)) as ledger:
+            task = asyncio.create_task(later())
+        left.set()
+        assert len((await task).samples) == ledger.total.calls == 3
 
     def test_a_sync_sampler_that_runs_a_strategy(self):
         """A run on a thread of a run."""

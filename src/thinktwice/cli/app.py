@@ -6,7 +6,7 @@ import os
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, TextIO
 
 import typer
 
@@ -25,7 +25,7 @@ app = typer.Typer(
     help="What thinktwice spent on this machine: see thinktwice.observe.",
 )
 
-_OUTPUT: Final = Path("-")
+_OUTPUT: Final = "-"
 Store = Annotated[
     Path | None,
     typer.Option(help="The file; by default THINKTWICE_STORE, or the one of this user."),
@@ -62,17 +62,19 @@ def costs(
     dearest: Annotated[int, typer.Option(min=0, help="How many of the dearest to list.")] = 5,
     *,
     html: Annotated[
-        Path | None, typer.Option(help="Write a page with plots to this file, or - to print it.")
+        str | None,
+        typer.Option(metavar="FILE", help="Write a page with plots to it, or - to print it."),
     ] = None,
     as_json: Json = False,
     store: Store = None,
 ) -> None:
     """Add up what requests cost: by strategy, model, role and day."""
-    from thinktwice.cli import printing, tables
+    from thinktwice.cli import printing, tables, writing
 
     if as_json and html == _OUTPUT:
         raise UsageError("html", "-", "--json is printed, too: name a file for the page")
     path = store or default_path()
+    file = None if html is None or html == _OUTPUT else writing.page_path(html, store=path)
     start = None if since is None else moment(since)
     found = read_costs(
         path,
@@ -84,21 +86,15 @@ def costs(
         from thinktwice.cli.page import page
         from thinktwice.store.pictures import read_pictures
 
-        _write(html, page(found, read_pictures(path, since=start)))
+        text = page(found, read_pictures(path, since=start))
+        if file is None:
+            typer.echo(text.encode(), nl=False)  # it says itself that it is UTF-8
+        else:
+            writing.write_page(file, text)
     if as_json:
         typer.echo(printing.as_json(found))
     elif html is None:
         tables.show(found)
-
-
-def _write(path: Path, text: str) -> None:
-    if path == _OUTPUT:
-        typer.echo(text.encode(), nl=False)  # it says itself that it is UTF-8
-        return
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UsageError("html", str(path), f"it cannot be written ({error.strerror})") from None
 
 
 @app.command()
@@ -212,10 +208,17 @@ def quotas(
         uses.show(found)
 
 
+def _nowhere() -> TextIO:
+    """The output of a process that was started without one: it takes nothing."""
+    return os.fdopen(os.open(os.devnull, os.O_RDONLY), "w")
+
+
 def run() -> None:
     """Run a command; a mistake is one line, and a closed pipe is none."""
     if (reconfigure := getattr(sys.stdout, "reconfigure", None)) is not None:
         reconfigure(errors=HANDLER)  # bars and lines are not in every encoding
+    if sys.stdout is None:
+        sys.stdout = _nowhere()
     try:
         try:
             app()

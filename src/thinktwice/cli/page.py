@@ -22,11 +22,13 @@ if TYPE_CHECKING:
     from thinktwice.store.costs import Costs, Group
     from thinktwice.store.pictures import Bar, Dot, Pictures
 
+MARK: Final = '<meta name="generator" content="thinktwice">'
+"""At the head of every page, by which it is known again."""
 _YEAR: Final = len("2026-")
 _LARGE: Final = 10  # USD: cents say nothing any more
 _NO_PRICE: Final = (
-    "<p>No call has a known price, so there is no cost to draw: "
-    "<code>thinktwice prices</code> says which models have one.</p>"
+    "<p>No call has a known cost, so there is none to draw: "
+    "<code>thinktwice prices</code> says which models have a price.</p>"
 )
 
 
@@ -34,7 +36,7 @@ def page(found: Costs, pictures: Pictures) -> str:
     """The page as HTML."""
     body = "<p>No requests.</p>" if found.first is None else _body(found, pictures)
     return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">{MARK}'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>What thinktwice spent</title><style>{STYLE}</style></head>"
         f"<body><main><h1>What thinktwice spent</h1>{body}</main></body></html>\n"
@@ -68,7 +70,7 @@ def _cards(found: Costs) -> str:
     if draws is not None and draws.saved:
         cards.append((f"≈\u00a0{_short(draws.saved_cost)}", "saved by stopping early"))
     if total.unpriced:
-        cards.append((f"{total.unpriced:,}", "unpriced calls, left out"))
+        cards.append((f"{total.unpriced:,}", "calls without a known cost, left out"))
     inside = "".join(f"<div><b>{escape(b)}</b>{escape(text)}</div>" for b, text in cards)
     return f'<div class="cards">{inside}</div>'
 

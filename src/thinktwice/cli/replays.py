@@ -132,9 +132,9 @@ def _without_cost(found: WhatIf) -> list[str]:
     if not found.unpriced:
         return []
     if found.unpriced == found.replayed:
-        return ["no cost is known, since models have no price: what is saved is of the samples"]
+        return ["no request has a known cost: what is saved is of the samples"]
     kept = _requests(found.unpriced)
-    return [f"left out of the costs alone: {kept} that called a model without a price"]
+    return [f"left out of the costs alone: {kept} with a call without a known cost"]
 
 
 def _left_out(found: WhatIf) -> list[str]:

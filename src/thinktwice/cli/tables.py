@@ -50,7 +50,7 @@ def _summary(found: Costs) -> list[str]:
     requests = "1 request" if total.requests == 1 else f"{total.requests:,} requests"
     lines = [f"{dollars(total.cost)} for {requests}{unfinished}: {tokens}"]
     if total.unpriced:
-        lines.append(f"{total.unpriced:,} calls are unpriced: the cost leaves them out")
+        lines.append(f"calls without a known cost: {total.unpriced:,}, which the sum leaves out")
     if total.estimated:
         lines.append(f"{dollars(total.estimated)} of it is estimated: no provider reported it")
     if total.draws is not None and total.draws.launched:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from thinktwice.diversity import Estimate
 from thinktwice.errors import UsageError
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from thinktwice.stop import Stop
     from thinktwice.store.ballots import Ballot, Ballots
 
+_UNSCORED: Final = "it needs verdict scores, and what can be replayed has none: drop the rule"
+
 
 @dataclass(frozen=True, kw_only=True)
 class WhatIf:
@@ -38,7 +40,7 @@ class WhatIf:
         replayed: Requests it was replayed on.
         explored: Those of them that were chosen to be drawn in full, and stand for all votes that
             could have been.
-        unpriced: Those of them that called something without a price; `cost`, `recorded_cost` and
+        unpriced: Those of them with a call whose cost is not known; `cost`, `recorded_cost` and
             what is saved of it are of the others.
         left_out: How many requests are left out, by reason: "censored" (their own rule could stop
             them, and they were not chosen to be drawn in full), "never_explore" (likewise, and they
@@ -185,7 +187,7 @@ def _refused(stop: Stop, n: int, *, scored: bool) -> UsageError | None:
     try:
         stop.validate(n, scored=scored)
     except UsageError as error:
-        return error
+        return error if stop.least > n else UsageError("stop", stop, _UNSCORED)
     return None
 
 

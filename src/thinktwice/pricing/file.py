@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 _RATES: Final = ("input", "output", "cache_read", "cache_write")
 _KNOWN: Final = frozenset({"currency", "discounts", "models", "tiers", "usd"})
 _ONE: Final = Decimal(1)
+_LONG: Final = re.compile(r"(?<![\w.])[+-]?\d[\d_]{600,}(?![\w.])")  # no limit of Python is lower
 _QUOTES: Final = 'write a name with a dot in quotes, such as "{}", else TOML takes it apart'
 
 
@@ -154,11 +156,11 @@ class _Content:
     def __init__(self, path: Path) -> None:
         try:
             text = path.read_bytes().decode("utf-8-sig")  # editors of Windows write such a mark
-            self._fields = tomllib.loads(text, parse_float=Decimal)
+            self._fields = _parsed(text)
         except OSError as error:
             remedy = f"{path.name} cannot be read: {error.strerror}"
             raise UsageError("path", str(path), remedy) from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        except (ValueError, RecursionError) as error:
             remedy = f"{path.name} is no TOML: {error}"
             raise UsageError("path", str(path), remedy) from None
 
@@ -243,6 +245,16 @@ class _Content:
         if not isinstance(table, Mapping):
             raise UsageError(name, table, f"give a table: [{name}]")
         return cast("Mapping[str, object]", table)
+
+
+def _parsed(text: str) -> dict[str, object]:
+    """What is in a file; a number may have any length, so that it is refused under its key."""
+    try:
+        return tomllib.loads(text, parse_float=Decimal)
+    except (tomllib.TOMLDecodeError, RecursionError):
+        raise
+    except ValueError:  # an integer that is longer than Python reads one
+        return tomllib.loads(_LONG.sub(r"\g<0>e0", text), parse_float=Decimal)
 
 
 def _check_name(where: str, name: str) -> None:

@@ -226,7 +226,7 @@ def amount_of(given: object) -> Decimal | None:
     try:
         value = Decimal(str(given))
         return value if 0 <= value <= DEAREST else None
-    except InvalidOperation:  # no number, or a NaN, which has no order
+    except (InvalidOperation, ValueError):  # no number, a NaN, or more digits than are printed
         return None
 
 

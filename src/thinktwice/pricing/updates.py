@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from http.client import HTTPException
@@ -14,6 +12,7 @@ from urllib.request import urlopen
 
 from thinktwice.addresses import is_address, without_secrets
 from thinktwice.errors import UsageError
+from thinktwice.folders import replace_text
 from thinktwice.pricing.saved import (
     installed_version,
     newest,
@@ -186,13 +185,8 @@ def _unanswered(url: str, reason: str) -> UsageError:
 
 
 def _write(path: Path, content: Mapping[str, object]) -> None:
-    """In one step: who reads it meanwhile has the old one or the new one."""
-    beside = path.with_name(f"{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_text(json.dumps(content), encoding="utf-8")
-        beside.replace(path)
+        replace_text(path, json.dumps(content))
     except OSError as error:
-        with suppress(OSError):
-            beside.unlink(missing_ok=True)
         raise UsageError("update", str(path), f"it cannot be written ({error.strerror})") from None

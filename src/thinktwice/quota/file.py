@@ -186,10 +186,16 @@ def _patiently(step: Callable[[], T], seconds: float) -> T:
         try:
             return step()
         except sqlite3.OperationalError as error:
-            if "locked" not in str(error) or time.monotonic() > ends:
+            if not _passes(error) or time.monotonic() > ends:
                 raise
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST)
+
+
+def _passes(error: sqlite3.OperationalError) -> bool:
+    """Another process keeps it, or has removed what a deleted file left before we could."""
+    gone = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_IOERR_DELETE_NOENT
+    return gone or "locked" in str(error)
 
 
 # ---- forks --------------------------------------------------------------------------------------

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+import os
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from weakref import ref
 
 from thinktwice.budget import Budget
 from thinktwice.entry import ZERO
@@ -19,9 +22,11 @@ from thinktwice.errors import (
     status_of,
 )
 from thinktwice.lease import Sums
-from thinktwice.quota.sqlite import SqliteStore
+from thinktwice.quota.file import MEMORY
+from thinktwice.quota.sqlite import HERE, SqliteStore
 from thinktwice.quota.store import Amounts, Caps, Hold, QuotaStore
 from thinktwice.remarks import tell_once
+from thinktwice.sizes import Sizes
 from thinktwice.workflow import BudgetScope, ledger_around
 
 if TYPE_CHECKING:
@@ -32,9 +37,9 @@ if TYPE_CHECKING:
 
 Period: TypeAlias = Literal["hour", "day", "month"]
 
-_HERE: Final = SqliteStore()
 _LEASE_SECONDS: Final = 900.0  # longer than a run lasts by default
 _MOST_REFUSED: Final = 1000  # so often nobody is faster
+_REMEMBERED: Final = 1000  # quotas, each with the sizes of a few calls: some megabytes
 _UNTOLD: Final = (
     "what a call took could not be written to the store of quotas: it is charged what it held when "
     "its time is up"
@@ -66,7 +71,7 @@ class Quota:
     name: str
     budget: Budget
     per: Period | None = None
-    store: QuotaStore = field(default=_HERE)
+    store: QuotaStore = field(default=HERE)
     lease_seconds: float = _LEASE_SECONDS
 
     def __post_init__(self) -> None:
@@ -144,6 +149,8 @@ class _Counting:
         self._name = quota.counted_as
         self._window = window
         self._caps = Caps.of(quota.budget)
+        self._store = _place_of(quota.store)
+        self.sizes = _sizes_of(self._store, self._name)
         self._refused = 0  # in a row, though the totals had room: others were faster
 
     @property
@@ -166,7 +173,7 @@ class _Counting:
 
     @property
     def _place(self) -> tuple[object, ...]:
-        return id(self._quota.store), self._name, self._window
+        return self._store, self._name, self._window
 
     @property
     def renews_at(self) -> datetime | None:
@@ -224,6 +231,25 @@ def _looked_up() -> Generator[None]:
         raise
     except Exception as error:
         raise RunError(f"the store of quotas failed: {status_of(error)}") from error
+
+
+def _place_of(store: QuotaStore) -> object:
+    """What it counts in: several stores of one file are one."""
+    if isinstance(store, SqliteStore) and store.path != MEMORY:
+        return os.path.realpath(store.path)
+    try:
+        place = ref(store)
+        hash(place)
+    except TypeError:
+        return id(store)
+    return place
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _sizes_of(place: object, name: str) -> Sizes:
+    """Of the calls of a quota, for all its requests: only the first of them is a probe."""
+    del place, name  # which it is remembered by
+    return Sizes()
 
 
 def _is_store(store: object) -> bool:

@@ -65,11 +65,14 @@ def read_uses(path: Path) -> list[Use]:
         UsageError: There is no such file, it is one of something else, or it cannot be read.
     """
     try:
+        if path.is_dir():
+            raise UsageError("file", str(path), "it is a folder: give the file of a SqliteStore")
         if not path.is_file():
             raise UsageError("file", str(path), "there is no such file: give that of a SqliteStore")
         opened = sqlite3.connect(address_to_read(path), uri=True, timeout=_TIMEOUT)
         with closing(opened) as connection:
-            is_ours(connection, str(path))
+            if not is_ours(connection, str(path)):
+                return []
             rows = connection.execute(_ALL, (time.time(),)).fetchall()
     except (sqlite3.Error, OSError) as error:
         raise UsageError("file", str(path), f"it cannot be read: {error}") from None

@@ -119,8 +119,18 @@ class SqliteStore:
         timeout = [] if self.timeout == _TIMEOUT else [f"timeout={self.timeout}"]
         return f"SqliteStore({', '.join(path + timeout)})"
 
-    def __reduce__(self) -> tuple[Callable[..., SqliteStore], tuple[str]]:
-        """Copy and pickle by the file."""
+    def __copy__(self) -> SqliteStore:
+        """Itself: a copy would count alone where it counts in memory."""
+        return self
+
+    def __deepcopy__(self, memo: object) -> SqliteStore:
+        """Itself."""
+        return self
+
+    def __reduce__(self) -> str | tuple[Callable[..., SqliteStore], tuple[str]]:
+        """Pickle by the file; the default one of a process is that of the other as well."""
+        if self is HERE:
+            return "HERE"
         return partial(SqliteStore, timeout=self.timeout), (self.path,)
 
     def close(self) -> None:
@@ -179,6 +189,10 @@ class SqliteStore:
         if ticket is not None:
             name, window, *_ = cast("_Ticket", ticket)
             self.settle(name, window, ticket, _NOTHING)
+
+
+HERE: Final = SqliteStore()
+"""Where quotas are counted that name no store."""
 
 
 def _books(row: tuple[object, ...] | None) -> _Books:

@@ -39,6 +39,6 @@ def expanded(path: str | Path, parameter: str = "path") -> Path:
         UsageError: It is no path, or there is no such home.
     """
     try:
-        return named_path(path).expanduser()
+        return named_path(path, parameter).expanduser()
     except RuntimeError:
         raise UsageError(parameter, str(path), "there is no such home: write it out") from None

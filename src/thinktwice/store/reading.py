@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from thinktwice.errors import UsageError
 from thinktwice.folders import address_to_read
 from thinktwice.store import schema
+from thinktwice.store.file import is_corrupt
 from thinktwice.store.tree import TRILLION
 
 if TYPE_CHECKING:
@@ -46,7 +47,10 @@ def opened(path: Path) -> Generator[sqlite3.Connection]:
         connection.execute("BEGIN")
         yield connection
     except sqlite3.DatabaseError as error:
-        raise UsageError("store", str(path), f"it cannot be read ({error})") from None
+        remedy = f"it cannot be read ({error})"
+        if is_corrupt(error):
+            remedy += ": move it away, and a new one begins with the next run that is observed"
+        raise UsageError("store", str(path), remedy) from None
     finally:
         connection.close()
 

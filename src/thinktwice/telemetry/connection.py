@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import MutableMapping
 
 _OK: Final = range(200, 300)
+_A_PAGE: Final = "a web page answers: this is not where it takes OTLP"
 _SHORT: Final = 4096  # bytes
 _PATIENCE: Final = 1.0
 """Seconds for what a backend says beside the status."""
@@ -62,7 +63,10 @@ class Connection(requests.Session):
             raise
         code = response.status_code
         self.trouble = None if code in _OK else f"HTTP {code}"
-        _take_reply(response)
+        said = _take_reply(response)
+        kind = str(response.headers.get("Content-Type", "")).lower()
+        if self.trouble is None and said and kind.startswith("text/html"):
+            self.trouble = _A_PAGE
         return response
 
     def _renew(self) -> None:
@@ -73,7 +77,7 @@ class Connection(requests.Session):
         self.mount("http://", HTTPAdapter())
 
 
-def _take_reply(response: requests.Response) -> None:
+def _take_reply(response: requests.Response) -> bytes:
     """Read what is said beside the status, if it is short: then the connection can be kept.
 
     It says nothing that is needed, may have no end, and may come a byte at a time.
@@ -83,6 +87,7 @@ def _take_reply(response: requests.Response) -> None:
         while len(said) < _SHORT and monotonic() < until and (part := reply.read(1)):
             said += part
     response.raw = BytesIO(said)
+    return bytes(said)
 
 
 def reason(error: BaseException) -> str:

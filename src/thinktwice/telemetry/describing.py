@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from opentelemetry.trace import Status, StatusCode
 
-from thinktwice.errors import is_number, status_of
+from thinktwice.errors import RunError, is_number, status_of
 from thinktwice.sample import known_counts
 from thinktwice.telemetry.attributes import (
     AGREEMENT,
@@ -194,8 +195,9 @@ def ledger_attributes(ledger: Ledger) -> dict[str, AttributeValue]:
     for kind, level in ledger.enforcement.items():
         attributes[f"{BUDGET}{kind}"] = float(getattr(ledger.budget, kind))
         attributes[f"{BUDGET}{kind}.enforcement"] = level
-    for kind, left in ledger.remaining.items():
-        attributes[f"{BUDGET}{kind}.remaining"] = float(left)
+    with suppress(RunError):  # the store of a quota fails, which the run itself has said
+        for kind, left in ledger.remaining.items():
+            attributes[f"{BUDGET}{kind}.remaining"] = float(left)
     if (step := ledger.step_around) is not None:
         attributes[STEP] = step
     return attributes

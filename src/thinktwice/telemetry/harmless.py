@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, Protocol, TypeVar, cast
 
 from opentelemetry import context as otel
 from opentelemetry import trace
@@ -81,7 +81,10 @@ class Guarded:
         try:
             if context is None:
                 context = otel.get_current()  # the SDK would look for it thrice
-            return self._tracer.start_span(name, context, kind, attributes, links)
+            started = self._tracer.start_span(name, context, kind, attributes, links)
+            if cast("Span | None", started) is not None:
+                return started
+            tell_safely("the application's tracer starts no spans, so they are lost: runs go on")
         except Exception as error:  # noqa: BLE001 - as above
             tell_of_fault(error)
         if _spare is not None:

@@ -86,7 +86,10 @@ def _called(call: object) -> Mapping[str, AnyValue]:
 
 
 def _json(arguments: object) -> str:
-    return json.dumps(arguments, ensure_ascii=False, default=str)
+    try:
+        return json.dumps(arguments, ensure_ascii=False, default=str)
+    except (TypeError, ValueError, RecursionError):  # keys that are no strings, or a cycle
+        return str(arguments)
 
 
 def _first_text(holders: Sequence[object], names: Sequence[str]) -> str | None:

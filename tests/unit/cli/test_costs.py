@@ -91,7 +91,7 @@ class TestCosts:
         status, out, err = command("costs")
         assert (status, err) == (0, "")
         assert heads(out) == ["strategy", "model", "role", "day", "dearest"]
-        assert "3 calls are unpriced: the cost leaves them out" in out
+        assert "calls without a known cost: 3, which the sum leaves out" in out
         rows = words(out)
         vote = next(row for row in rows if row[:1] == ["Vote"])
         assert vote[1:4] == ["2", ">=", "$0.0080"]
@@ -181,7 +181,7 @@ class TestCosts:
         path.write_bytes(broken)
         status, _, err = command("costs", path=path)
         assert status == 2
-        assert "no store of thinktwice" in err or "cannot be read" in err
+        assert "no store of thinktwice" in err or "malformed): move it away, and" in err
         assert path.read_bytes() == broken
 
     @pytest.mark.parametrize("arguments", [["costs"], ["trace", "0"]])

@@ -114,12 +114,12 @@ def test_what_has_no_price_is_not_free(tmp_path):
     assert text.count("<td>unpriced</td>") == 4  # cost and mean, by strategy and by model
     assert text.count("<b>≥\u00a0$1.00</b>") == 1
     assert "<b>≥\u00a0$0.5000</b>a request" in text
-    assert "3</b>unpriced calls" in text
+    assert "3</b>calls without a known cost" in text
     alone = tmp_path / "alone.db"
     file = StoreFile(alone, 2**20)
     file.write(Batch([], [], [SpendRow(9, "l", "sample", Spend(3, 9, 9, 0, 3), 0)], [local]))
     file.close()
-    assert "No call has a known price" in made(alone)
+    assert "No call has a known cost" in made(alone)
 
 
 def test_what_stopping_early_saved(tmp_path):
@@ -306,5 +306,8 @@ def test_by_the_command(tmp_path, monkeypatch, capsys):
     assert call(tmp_path / "page.html") == (0, ("", ""))
     assert (tmp_path / "page.html").read_text().startswith("<!DOCTYPE html>")
     status, said = call(tmp_path)
+    assert status == 2
+    assert "this is a folder" in said.err
+    status, said = call(tmp_path / "none" / "page.html")
     assert status == 2
     assert "cannot be written" in said.err

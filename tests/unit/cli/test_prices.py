@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from thinktwice.cli import main
+from thinktwice.pricing.listed import listed_tiers
 from thinktwice.pricing.phoenix import Written
 from thinktwice.pricing.rates import PriceList
 from thinktwice.pricing.updates import Change, Update
@@ -78,6 +79,8 @@ def test_no_name(command, name):
 
 def test_a_tier_that_nobody_has_a_price_of_is_said(command):
     """The standard price would pass for that of the tier."""
+    if "priority" not in listed_tiers():
+        pytest.skip("the list of this version has no such tier")
     _, out, _ = command("mistral-large-latest", "gpt-5", "--tier", "priority")
     assert "mistral-large-latest: no price of this tier is known, so it is the standard one" in out
     assert "gpt-5: no price" not in out

@@ -154,7 +154,7 @@ def test_without_prices(command, tmp_path):
     _, out, _ = command("--stop", "Lead(2)", path=path)
     assert "$" not in out
     assert "8.00 samples, unpriced and" in out
-    assert "no cost is known, since models have no price" in out
+    assert "no request has a known cost: what is saved is of the samples" in out
     _, out, _ = command("--stop", "Lead(2)", "--json", path=path)
     (found,) = json.loads(out)
     assert (found["cost"], found["recorded_cost"], found["unpriced"]) == (None, None, 2)
@@ -162,19 +162,25 @@ def test_without_prices(command, tmp_path):
     observer.close()
     _, out, _ = command("--stop", "Lead(2)", path=path)
     assert "8.00 samples, $0.0080 and" in out
-    assert "left out of the costs alone: 2 requests that called a model without a price" in out
+    assert "left out of the costs alone: 2 requests with a call without a known cost" in out
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--stop", "__import__('os').abort()"], "write as Lead(3)"),
-        (["--stop", "Lead(0)"], "k=0: give a whole number"),
+        (["--stop", "__import__('os').abort()"], "that is no rule; write it as Lead(3)"),
+        (["--stop", "Lead(0)"], "stop='Lead(0)': in Lead, k=0: give a whole number"),
         (["--stop", "Lead(k='a')"], "k='a': give a whole number"),
-        (["--stop", "Lead()"], "stop='Lead()': write as"),
-        (["--stop", "Lead(2", "--n", "3"], "stop='Lead(2': write as"),
+        (["--stop", "Lead()"], "stop='Lead()': Lead: missing a required argument: 'k'; write"),
+        (["--stop", "Lead"], "stop='Lead': without parentheses; write it as Lead(k=...)"),
+        (["--stop", "Leed(3)"], "stop='Leed(3)': no rule is called Leed, but Adaptive"),
+        (["--stop", "Settled(k=3)"], "Settled: got an unexpected keyword argument 'k'; write"),
+        (["--stop", "After(3)"], "too many positional arguments; write it as After(seconds="),
+        (["--stop", "Lead(k=3, k=4)"], "Lead: a setting is given twice"),
+        (["--stop", "Lead(2) or Lead(3)"], "rules are joined by | and &"),
+        (["--stop", "Lead(2", "--n", "3"], "stop='Lead(2': '(' was never closed; write it as"),
         (["--stop", "Lead(9)", "--strategy", "Vote"], "it takes 9 draws to fire, and n=8"),
-        (["--stop", "GoodEnough(.9)", "--strategy", "Vote"], "it needs a verifier"),
+        (["--stop", "GoodEnough(.9)", "--strategy", "Vote"], "it needs verdict scores, and what"),
         (["--stop", "Lead(2)", "--n", "0"], "n=0: "),
         (["--stop", "Lead(2)", "--prefer", "fast"], "prefer='fast': give 'cost'"),
         (["--stop", "Lead(2)", "--prefer", "shortest"], "'latency' or a number in [0, 1]"),

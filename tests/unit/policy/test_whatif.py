@@ -167,7 +167,7 @@ class TestWhatIsLeftOut:
     @pytest.mark.parametrize(
         ("stop", "words"),
         [
-            (GoodEnough(0.9), "it needs a verifier"),
+            (GoodEnough(0.9), "it needs verdict scores"),
             (Lead(20), "it takes 20 draws to fire, and n=8"),
         ],
     )

@@ -253,3 +253,12 @@ class TestMistakes:
         """The error says which there are."""
         with pytest.raises(UsageError, match="batch"):
             file(FULL, tier="first-class")
+
+
+@pytest.mark.parametrize("number", ["9" * 5000, f"-{'9' * 5000}", f"0x{'f' * 5000}"])
+def test_an_integer_that_is_longer_than_python_reads(tmp_path, number):
+    """Is refused by file and key, as any other that is too large."""
+    path = tmp_path / "prices.toml"
+    path.write_text(f"[models.m]\ninput = {number}\noutput = 1\n")
+    with pytest.raises(UsageError, match=r"prices.toml: models.m.input=.*give a number from 0"):
+        PriceFile(path)

@@ -187,6 +187,25 @@ class TestDeleted:
 
 
 class TestTransactions:
+    def test_one_that_finds_the_rest_of_a_deleted_file_gone_is_tried_again(
+        self, tmp_path, monkeypatch
+    ):
+        """Two processes clear away at once what belonged to it: one comes second."""
+        store, real, came_second = SqliteStore(tmp_path / "quotas.db"), quota_file._open, []
+
+        def open_second(path):
+            if not came_second:
+                came_second.append(path)
+                error = sqlite3.OperationalError("disk I/O error")
+                error.sqlite_errorcode = sqlite3.SQLITE_IOERR_DELETE_NOENT
+                raise error
+            return real(path)
+
+        monkeypatch.setattr(quota_file, "_open", open_second)
+        (tmp_path / "quotas.db").unlink()
+        assert held(store)
+        assert came_second
+
     def test_one_that_is_interrupted_as_it_begins_is_undone(self, tmp_path, monkeypatch):
         """Or the file would be kept from everybody."""
         path = tmp_path / "quotas.db"

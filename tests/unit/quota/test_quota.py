@@ -184,6 +184,19 @@ class TestQuota:
         assert run_virtual(request()) == 3
         assert quota.spent.calls == other.spent.calls == 3
 
+    def test_inside_itself_counts_once_through_another_store_of_its_file(self, tmp_path):
+        """What counts is the file, by whatever path."""
+        (tmp_path / "link").symlink_to(tmp_path)
+        stores = [SqliteStore(tmp_path / "q.db"), SqliteStore(tmp_path / "link" / "q.db")]
+        outer, inner = (Quota("tenant", Budget(calls=9), store=each) for each in stores)
+
+        async def request():
+            with outer.scope(), inner.scope():
+                await vote()
+
+        run_virtual(request())
+        assert outer.spent.calls == 3
+
     def test_inside_itself_has_the_same_budget(self, store):
         """A lower one would not bind."""
         with (

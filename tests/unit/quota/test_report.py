@@ -79,6 +79,12 @@ def test_a_quota_is_found_by_its_name_and_period(store, tmp_path):
     assert use.ends.timestamp() == quota.window()
 
 
+def test_an_empty_file_has_none(tmp_path):
+    """A store would take it for its own."""
+    (tmp_path / "quotas.db").touch()
+    assert read_uses(tmp_path / "quotas.db") == []
+
+
 def test_what_is_no_file_of_quotas_is_named(tmp_path):
     """And none is made."""
     missing, other, text = tmp_path / "none.db", tmp_path / "other.db", tmp_path / "text"
@@ -88,7 +94,7 @@ def test_what_is_no_file_of_quotas_is_named(tmp_path):
     text.write_text("no database" * 100)
     for path, said in (
         (missing, "no such file"),
-        (tmp_path, "no such file"),
+        (tmp_path, "it is a folder"),
         (other, "something else"),
         (text, "cannot be read"),
     ):

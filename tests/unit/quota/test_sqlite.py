@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
 import sqlite3
 import subprocess
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 
 from thinktwice import RunError, UsageError
 from thinktwice.quota import Amounts, Caps, Hold, SqliteStore, check_quota_store
+from thinktwice.quota.sqlite import HERE
 
 DAY = 86_400
 ONE = Hold(Amounts(1, 10, 100), Amounts(1, 5, 50))
@@ -227,6 +229,18 @@ class TestFaults:
         while store.hold("q", 0, [free], caps=Caps(calls=400), instead=None, seconds=60):
             allowed += 1
         assert calls + allowed == 400
+
+
+class TestCopies:
+    def test_count_in_the_same_memory(self):
+        """A configuration that is copied with its quotas must not count them twice."""
+        store = SqliteStore()
+        assert copy.copy(store) is store
+        assert copy.deepcopy([store])[0] is store
+
+    def test_of_the_default_one_are_it_in_any_process(self):
+        """Quotas that name no store count together, wherever they come from."""
+        assert pickle.loads(pickle.dumps(HERE)) is HERE  # noqa: S301 - our own
 
 
 class TestFile:

@@ -103,6 +103,30 @@ def test_trouble_is_of_the_last_request(monkeypatch):
     assert seen == ["HTTP 503", "HTTP 302", None]
 
 
+@pytest.mark.parametrize(
+    ("kind", "said", "taken"),
+    [
+        ("text/html; charset=utf-8", b"<html>log in</html>", False),
+        ("text/html", b"", True),  # of small collectors, which say nothing
+        ("application/x-protobuf", b"\n\x00", True),
+        ("application/json", b"{}", True),
+    ],
+)
+def test_a_web_page_takes_nothing(monkeypatch, kind, said, taken):
+    """Whoever gives the address of a user interface is answered 200 by it."""
+
+    def answered(_: object, *given: object, **options: object) -> requests.Response:
+        response = requests.Response()
+        response.status_code, response.raw = 200, BytesIO(said)
+        response.headers["Content-Type"] = kind
+        return response
+
+    monkeypatch.setattr(requests.Session, "request", answered)
+    connection = Connection("http://backend")
+    connection.post("http://backend")
+    assert (connection.trouble is None) == taken
+
+
 def test_the_reason_is_the_systems_own_word():
     """As `os.strerror` has it."""
     refused = OSError(errno.ENETUNREACH, os.strerror(errno.ENETUNREACH))

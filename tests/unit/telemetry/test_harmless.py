@@ -13,8 +13,9 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Sampler
 
-from thinktwice import BestOfN, Vote, solve
+from thinktwice import BestOfN, Budget, RunError, Vote, solve
 from thinktwice.errors import ThinktwiceWarning
+from thinktwice.quota import Quota
 from thinktwice.telemetry.harmless import Guarded, attempted, end, harmless
 from thinktwice.testing import ScriptedSampler
 
@@ -111,6 +112,46 @@ async def test_a_sampler_that_raises_loses_its_span_alone(told, monkeypatch):
     assert "thinktwice.sample" not in spans
     root = spans["invoke_workflow BestOfN"].context
     assert spans["chat fake-model"].parent.span_id == root.span_id
+
+
+async def test_a_tracer_that_starts_no_spans(told, monkeypatch):
+    """It returns None, where it should raise or return a span that does nothing: one warning."""
+
+    class Nothing(trace.Tracer):
+        def start_span(self, *_: object, **__: object) -> None:
+            return None
+
+        start_as_current_span = start_span
+
+    class Mine(trace.TracerProvider):
+        def get_tracer(self, *_: object, **__: object) -> trace.Tracer:
+            return Nothing()
+
+    monkeypatch.setattr(trace, "get_tracer_provider", Mine)
+    assert await answer() == "a"
+    (said,) = told
+    assert str(said.message).startswith("the application's tracer starts no spans")
+
+
+async def test_a_quota_whose_store_fails_is_no_fault_of_tracing(told, monkeypatch):
+    """The run says it; its span has all but what is left."""
+
+    class Broken:
+        def totals(self, *_: object, **__: object) -> None:
+            raise OSError("disk")
+
+        hold = settle = release = totals
+
+    kept = InMemorySpanExporter()
+    mine = provider(SimpleSpanProcessor(kept))
+    monkeypatch.setattr(trace, "get_tracer_provider", lambda: mine)
+    with Quota("q", Budget(calls=9), store=Broken()).scope(), pytest.raises(RunError):
+        await answer()
+    assert told == []
+    spans = {span.name: span for span in kept.get_finished_spans()}
+    run = spans["invoke_workflow BestOfN"]
+    assert "thinktwice.budget.calls.remaining" not in run.attributes
+    assert run.attributes["thinktwice.calls"] == 0
 
 
 async def test_an_id_generator_that_raises(told, monkeypatch):

@@ -17,6 +17,8 @@ CHAT = [
 ]
 ARGUMENTS = {"city": "Größe", "days": 2}
 WRITTEN = json.dumps(ARGUMENTS, ensure_ascii=False)
+CYCLE: dict[str, object] = {"city": "Rome"}
+CYCLE["again"] = CYCLE
 CALL = {"type": "tool_call", "id": "c1", "name": "weather", "arguments": WRITTEN}
 
 
@@ -138,6 +140,16 @@ def test_what_cannot_be_sent():
     ]
     assert "a?" in json.dumps(messages_of(read))
     json.dumps(messages_of(read), ensure_ascii=False).encode()
+
+
+@pytest.mark.parametrize("arguments", [{("a", 1): "Rome"}, CYCLE], ids=["key", "cycle"])
+def test_arguments_that_json_cannot_hold(arguments):
+    """They are written as Python shows them, and the rest of the message is not lost."""
+    call = {"name": "weather", "args": arguments, "id": "c1"}
+    (message,) = messages_of([Message("I look.", "ai", tool_calls=[call])])
+    text, part = message["parts"]
+    assert text["content"] == "I look."
+    assert part["arguments"] == str(arguments)
 
 
 def test_long_texts_are_cut():

@@ -20,7 +20,7 @@ from langchain_core.callbacks import (
 )
 from langchain_core.outputs import LLMResult
 
-from thinktwice.instrumentation import shown
+from thinktwice.instrumentation import instrumented, shown
 from thinktwice.remarks import tell_once
 
 if TYPE_CHECKING:
@@ -48,8 +48,8 @@ _EMITTERS = frozenset(
 # ---- who opens a span for each model call -----------------------------------------------------
 
 
-def emitted(manager: BaseCallbackManager) -> bool | None:
-    """Whether somebody else opens a span for each model call; None if no callback handler does."""
+def emitted(manager: BaseCallbackManager) -> bool:
+    """Whether somebody else opens a span for each model call."""
     chosen = llm_spans.get()
     if chosen != "auto":
         return chosen == "never"
@@ -59,7 +59,7 @@ def emitted(manager: BaseCallbackManager) -> bool | None:
             f"{' and '.join(sorted(found))} both trace every model call: what they send to one "
             "backend is counted twice there; keep one of them"
         )
-    return True if found else None
+    return bool(found) or instrumented(without="llama")
 
 
 def emitters(handlers: Iterable[BaseCallbackHandler]) -> set[str]:

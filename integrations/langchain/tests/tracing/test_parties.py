@@ -125,6 +125,31 @@ async def test_an_instrumented_provider_opens_its_own(under, call, scripted, mon
     assert len(Trace(column.exporter.get_finished_spans()).own()) == 2
 
 
+@pytest.mark.parametrize(("framework", "own"), [("llama_index", 2), ("openai", 0)])
+async def test_an_instrumentation_of_another_framework(under, call, scripted, framework, own):
+    """It sees none of these calls: they have our span. One of a client does see them."""
+    instrumentor = pytest.importorskip(
+        "opentelemetry.instrumentation.instrumentor",
+        reason="no instrumentation of OpenTelemetry is installed",
+    )
+    column = under("none")
+
+    class Anything(instrumentor.BaseInstrumentor):
+        def instrumentation_dependencies(self):
+            return []
+
+        def _uninstrument(self, **kwargs):
+            """Nothing."""
+
+    Anything.__module__ = f"openinference.instrumentation.{framework}"
+    Anything().instrument()
+    try:
+        await call(drawing(scripted("a")), "?")
+    finally:
+        Anything().uninstrument()
+    assert len(Trace(column.exporter.get_finished_spans()).own()) == own
+
+
 async def test_two_parties_are_warned_of_once(under, call, scripted, monkeypatch):
     """They count every token twice in a backend that gets both."""
     monkeypatch.setattr(remarks, "_told", set())

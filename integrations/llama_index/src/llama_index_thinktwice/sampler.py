@@ -65,8 +65,8 @@ class LLMSampler:
         return not by_threads(self.llm)
 
     @property
-    def emitted(self) -> bool | None:
-        """Whether somebody else opens a span for each call; None if no handler here does."""
+    def emitted(self) -> bool:
+        """Whether somebody else opens a span for each call."""
         return self._awaited.emitted
 
     async def __call__(

@@ -47,6 +47,8 @@ _EMITTERS: Final = frozenset(
 )
 # OpenLLMetry opens none for LLMs whose class has this name, as if it traced their SDK as well.
 _LEFT_TO_SDK: Final = "OpenAI"
+# The LLM whose calls go through LangChain, where instrumentations of that see them.
+_BY_LANGCHAIN: Final = "llama_index.llms.langchain"
 _OF_SDK: Final = ("openai", "openai_v2")
 _NO_ARGUMENTS: Final = inspect.signature(lambda: None).bind()
 _dispatcher: Final = get_dispatcher("thinktwice")
@@ -55,8 +57,8 @@ _dispatcher: Final = get_dispatcher("thinktwice")
 # ---- who opens a span for each LLM call ---------------------------------------------------------
 
 
-def emitted(llm: object = None) -> bool | None:
-    """Whether somebody else opens a span for each call of an LLM; None if no handler does."""
+def emitted(llm: object = None) -> bool:
+    """Whether somebody else opens a span for each call of an LLM."""
     chosen = llm_spans.get()
     if chosen != "auto":
         return chosen == "never"
@@ -70,7 +72,8 @@ def emitted(llm: object = None) -> bool | None:
         )
     if found == {"opentelemetry"} and type(llm).__name__ == _LEFT_TO_SDK:
         return instrumented(_OF_SDK)
-    return True if found else None
+    elsewhere = () if type(llm).__module__.startswith(_BY_LANGCHAIN) else "langchain"
+    return bool(found) or instrumented(without=elsewhere)
 
 
 def emitters(handlers: Iterable[object]) -> set[str]:

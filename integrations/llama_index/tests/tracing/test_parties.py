@@ -117,6 +117,31 @@ async def test_handlers_that_open_spans_are_known(under, scripted, home, legacy)
     assert Trace(column.spans()).own() == []
 
 
+@pytest.mark.parametrize(("framework", "own"), [("langchain", 2), ("openai", 0)])
+async def test_an_instrumentation_of_another_framework(under, scripted, framework, own):
+    """It sees none of these calls: they have our span. One of a client does see them."""
+    instrumentor = pytest.importorskip(
+        "opentelemetry.instrumentation.instrumentor",
+        reason="no instrumentation of OpenTelemetry is installed",
+    )
+    column = under("none")
+
+    class Anything(instrumentor.BaseInstrumentor):
+        def instrumentation_dependencies(self):
+            return []
+
+        def _uninstrument(self, **kwargs):
+            """Nothing."""
+
+    Anything.__module__ = f"openinference.instrumentation.{framework}"
+    Anything().instrument()
+    try:
+        await drawn(scripted("a"))
+    finally:
+        Anything().uninstrument()
+    assert len(Trace(column.spans()).own()) == own
+
+
 async def test_two_parties_are_warned_of_once(under, scripted, fresh_remarks):
     """They count every token twice in a backend that gets both."""
 

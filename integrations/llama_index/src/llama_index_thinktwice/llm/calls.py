@@ -69,8 +69,8 @@ class _Calls:
         self._given = dict(given)
 
     @property
-    def emitted(self) -> bool | None:
-        """Whether somebody else opens a span for each call; None if no handler here does."""
+    def emitted(self) -> bool:
+        """Whether somebody else opens a span for each call."""
         return emitted(self.llm)
 
     def reads(self, prompt: Prompt) -> object:
