@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 
 import pytest
@@ -101,13 +101,13 @@ async def test_handlers_that_open_spans_are_known(under, call, scripted, home):
     assert Trace(column.exporter.get_finished_spans()).own() == []
 
 
-async def test_an_instrumented_provider_opens_its_own(under, call, scripted, monkeypatch):
-    """Known by its instrumentor, wherever the class has its name from."""
+@contextmanager
+def switched_on(package):
+    """An instrumentation, which is known by the name of its package."""
     instrumentor = pytest.importorskip(
         "opentelemetry.instrumentation.instrumentor",
         reason="no instrumentation of OpenTelemetry is installed",
     )
-    column = under("none")
 
     class Anything(instrumentor.BaseInstrumentor):
         def instrumentation_dependencies(self):
@@ -116,10 +116,19 @@ async def test_an_instrumented_provider_opens_its_own(under, call, scripted, mon
         def _uninstrument(self, **kwargs):
             """Nothing."""
 
-    Anything.__module__ = "openinference.instrumentation.groq"
+    Anything.__module__ = f"openinference.instrumentation.{package}"
     Anything().instrument()
-    await call(drawing(scripted("a")), "?")
-    Anything().uninstrument()
+    try:
+        yield
+    finally:
+        Anything().uninstrument()
+
+
+async def test_an_instrumented_provider_opens_its_own(under, call, scripted):
+    """Known by its instrumentor, wherever the class has its name from."""
+    column = under("none")
+    with switched_on("groq"):
+        await call(drawing(scripted("a")), "?")
     assert Trace(column.exporter.get_finished_spans()).own() == []
     await call(drawing(scripted("a")), "?")
     assert len(Trace(column.exporter.get_finished_spans()).own()) == 2
@@ -128,25 +137,9 @@ async def test_an_instrumented_provider_opens_its_own(under, call, scripted, mon
 @pytest.mark.parametrize(("framework", "own"), [("llama_index", 2), ("openai", 0)])
 async def test_an_instrumentation_of_another_framework(under, call, scripted, framework, own):
     """It sees none of these calls: they have our span. One of a client does see them."""
-    instrumentor = pytest.importorskip(
-        "opentelemetry.instrumentation.instrumentor",
-        reason="no instrumentation of OpenTelemetry is installed",
-    )
     column = under("none")
-
-    class Anything(instrumentor.BaseInstrumentor):
-        def instrumentation_dependencies(self):
-            return []
-
-        def _uninstrument(self, **kwargs):
-            """Nothing."""
-
-    Anything.__module__ = f"openinference.instrumentation.{framework}"
-    Anything().instrument()
-    try:
+    with switched_on(framework):
         await call(drawing(scripted("a")), "?")
-    finally:
-        Anything().uninstrument()
     assert len(Trace(column.exporter.get_finished_spans()).own()) == own
 
 
